@@ -1,0 +1,63 @@
+# Everything a fresh machine needs is Python >= 3.11 and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
+
+.PHONY: setup demo test lint types imports check bench lock clean help
+.DELETE_ON_ERROR:
+
+help: ## say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | sort
+
+setup: $(VENV)/.dev ## create .venv with everything for development
+
+demo: $(VENV)/.runtime ## see it work: no key, no broker
+	$(BIN)/shadow-replay demo --out demo-out
+
+test: setup ## run all tests
+	$(BIN)/python -m pytest
+
+lint: setup ## ruff, rules and format of imports
+	$(BIN)/ruff check .
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+imports: setup ## who may import whom
+	$(BIN)/lint-imports
+
+check: test lint types imports ## all of the above
+
+bench: setup ## measure against named references in the same run
+	$(BIN)/python -m bench
+
+lock: setup ## choose new versions, with hashes, for every platform
+	$(BIN)/python -m pip --quiet install uv
+	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml locks/build.in --output-file locks/runtime.txt
+	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml locks/build.in --extra litellm --extra dev --extra bench \
+	  --output-file locks/dev.txt
+
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links --constraint locks/constraints.txt
+
+clean: ## remove what was made here
+	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "shadow-replay needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+
+# The runtime alone is enough for the demo; setup puts the rest beside it later.
+$(VENV)/.runtime: locks/runtime.txt pyproject.toml | $(BIN)/python
+	@test -f $(VENV)/.dev || { echo "installing the locked runtime into $(VENV)"; \
+	  $(PIP) install --require-hashes -r locks/runtime.txt && $(INSTALL_SELF); }
+	@touch $@
+
+$(VENV)/.dev: locks/dev.txt pyproject.toml | $(BIN)/python
+	@echo "installing the locked development set into $(VENV) (some minutes at first)"
+	$(PIP) install --require-hashes -r locks/dev.txt
+	$(INSTALL_SELF)
+	@touch $@ $(VENV)/.runtime

@@ -1,0 +1,326 @@
+"""Traces from a file or standard input, in file order and in bounded memory.
+
+A line holds one record of `trace/1` or `agent-trajectory/1`; the record says which. A line that cannot be read
+is an item too, with its number, reason and bytes, so that a caller can count it, keep it and go on. Only a source
+that cannot be read at all, or a damaged gzip file, ends the reading with an error.
+
+At most one line and its traces are held at a time. A line beyond the limit is never held: its first bytes are
+kept, the rest only counted and hashed, so that it can be found again in the source.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, TypeAlias, cast
+
+import msgspec
+
+from replay.errors import RecordError, UsageError
+from replay.exact_json import Json, loads
+from replay.trace import Trace
+from replay.trajectory import Conversation, read_trajectory
+from replay.wire import encode_trace, schema_of, trace_from
+
+#: Longest line that is read as a record.
+MAX_LINE_BYTES = 64 * 1024 * 1024
+#: How much is kept of a line that is longer.
+KEPT_BYTES = 64 * 1024
+STANDARD_INPUT = "-"
+
+_BOM = b"\xef\xbb\xbf"
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceItem:
+    """A trace, the line it stands on (from 1), and which of that line's traces it is (from 0)."""
+
+    trace: Trace
+    line: int
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that holds no usable record.
+
+    `raw` is the line as it was read, without its newline. Of a line beyond the limit it is only the beginning:
+    `size` and `sha256` describe the whole line either way.
+    """
+
+    line: int
+    reason: str
+    stage: str
+    field: str
+    raw: bytes
+    size: int
+    sha256: str
+
+    @property
+    def truncated(self) -> bool:
+        return len(self.raw) < self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """User messages of a record that no model answered: nothing to compare (`no_response`)."""
+
+    line: int
+    count: int
+
+
+Item: TypeAlias = TraceItem | BadLine | Unanswered
+
+
+def read_items(path: str, *, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Item]:
+    """Read a `.jsonl` or `.jsonl.gz` file, or standard input for `-`.
+
+    Raises `UsageError` if there is nothing to read, `RecordError` (stage "read") when gzip data is damaged.
+    """
+    with _opened(path) as stream:
+        yield from read_stream(stream, name=path, max_line_bytes=max_line_bytes)
+
+
+def read_stream(stream: BinaryIO, *, name: str, max_line_bytes: int = MAX_LINE_BYTES) -> Iterator[Item]:
+    """Read an open stream of plain lines; `name` is for messages."""
+    number = 0
+    try:
+        for number, line in enumerate(_lines(stream, max_line_bytes), start=1):
+            yield from _items(number, line, max_line_bytes)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged(name, number, error) from None
+    except OSError as error:
+        raise UsageError(f"{name}: cannot be read after line {number}: {error.strerror or error}") from None
+
+
+def count_lines(path: str) -> int | None:
+    """Count the lines of a file, for a progress bar; null where counting would use up or cannot reach the end."""
+    if not Path(path).is_file():
+        return None
+    try:
+        with _opened(path) as stream:
+            return sum(block.count(b"\n") for block in iter(lambda: stream.read(KEPT_BYTES), b""))
+    except (UsageError, OSError, EOFError, zlib.error):  # the reading itself will say what is wrong
+        return None
+
+
+def write_traces(path: str, traces: Iterable[Trace]) -> int:
+    """Write traces as lines of `trace/1`, packed if the name ends in `.gz`, and say how many.
+
+    The file appears whole or not at all, and its bytes depend on the traces only. Raises `UsageError`.
+    """
+    part, count = Path(f"{path}.part"), 0
+    try:
+        with part.open("wb") as raw, _packed(raw, path) as stream:
+            for trace in traces:
+                stream.write(encode_trace(trace) + b"\n")
+                count += 1
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def _packed(raw: BinaryIO, path: str) -> BinaryIO:
+    if not path.endswith(".gz"):
+        return raw
+    return cast(BinaryIO, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    if path == STANDARD_INPUT:
+        yield _unpacked(cast(io.BufferedReader, sys.stdin.buffer), forced=False)
+        return
+    try:
+        raw = open(path, "rb")  # noqa: SIM115 - closed below; what the caller does must not be mapped to UsageError
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be opened: {error.strerror}; give a .jsonl or .jsonl.gz file, or -") from None
+    with raw:
+        yield _unpacked(raw, forced=path.endswith(".gz"))
+
+
+def _unpacked(raw: io.BufferedReader, *, forced: bool) -> BinaryIO:
+    """Undo gzip, which is told by its first bytes too: standard input has no name."""
+    return cast(BinaryIO, gzip.open(raw)) if forced or raw.peek(2).startswith(_GZIP_MAGIC) else raw
+
+
+def _damaged(name: str, number: int, error: Exception) -> RecordError:
+    return RecordError(
+        f"{name}: the gzip data is damaged after line {number} ({error}); every line up to there was read. "
+        f"Fetch the file again, or keep what is left with `gzip -dc {name} > rest.jsonl`",
+        stage="read",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    raw: bytes
+    size: int
+    sha256: str | None = None
+
+
+def _lines(stream: BinaryIO, limit: int) -> Iterator[_Line]:
+    while (line := _next_line(stream, limit)) is not None:
+        yield line
+        del line  # or it would be held while the next one is read
+
+
+def _next_line(stream: BinaryIO, limit: int) -> _Line | None:
+    chunk = stream.readline(limit + 1)
+    if not chunk:
+        return None
+    if len(chunk) > limit and not chunk.endswith(b"\n"):
+        return _overlong(stream, chunk)
+    raw = chunk.removesuffix(b"\n")
+    return _Line(raw, len(raw))
+
+
+def _overlong(stream: BinaryIO, start: bytes) -> _Line:
+    """Read to the end of the line without holding it."""
+    digest, size, kept = sha256(start), len(start), start[:KEPT_BYTES]
+    while chunk := stream.readline(KEPT_BYTES):
+        rest = chunk.removesuffix(b"\n")
+        digest.update(rest)
+        size += len(rest)
+        if chunk.endswith(b"\n"):
+            break
+    return _Line(kept, size, digest.hexdigest())
+
+
+def _items(number: int, line: _Line, limit: int) -> Iterator[Item]:
+    if line.sha256 is not None:
+        reason = f"the line has {line.size} bytes; at most {limit} are read as a record"
+        yield BadLine(number, reason, "read", "", line.raw, line.size, line.sha256)
+        return
+    text = line.raw.removeprefix(_BOM) if number == 1 else line.raw
+    if not text.strip():
+        return
+    try:
+        found = _record(text)
+    except RecordError as error:
+        digest = sha256(line.raw).hexdigest()
+        yield BadLine(number, str(error), error.stage, error.field, line.raw, line.size, digest)
+        return
+    for ordinal, trace in enumerate(found.traces):
+        yield TraceItem(trace, number, ordinal)
+    if found.unanswered:
+        yield Unanswered(number, found.unanswered)
+
+
+def _record(text: bytes) -> Conversation:
+    value = loads(text)
+    name = (schema_of(value) or "").partition("/")[0]
+    reader = _READERS.get(name)
+    if reader is None:
+        expected = '"trace/1" or "agent-trajectory/1"'
+        raise RecordError(f'"schema" is {_shown(value)}; expected {expected}', field="$.schema")
+    return reader(value)
+
+
+def _shown(value: Json) -> str:
+    schema = schema_of(value)
+    return "missing" if schema is None else f'"{schema[:80]}"'
+
+
+_READERS: Mapping[str, Callable[[Json], Conversation]] = {
+    "trace": lambda value: Conversation((trace_from(value),), unanswered=0),
+    "agent-trajectory": read_trajectory,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A condition on a trace: the value at a dotted path equals `text`, read as a JSON scalar or as a string."""
+
+    path: tuple[str, ...]
+    text: str
+    value: Json
+
+    def matches(self, trace: Trace) -> bool:
+        return any(self._equals(found) for found in _values(trace, self.path))
+
+    def _equals(self, found: Json) -> bool:
+        if isinstance(found, str):
+            return found in (self.text, self.value)
+        return type(found) in _COMPARABLE[type(self.value)] and bool(found == self.value)
+
+
+#: What may equal a value of a type: `true` is no 1, though Python says so.
+_COMPARABLE: Mapping[type, tuple[type, ...]] = {
+    bool: (bool,),
+    int: (int, float),
+    float: (int, float),
+    type(None): (type(None),),
+    str: (),
+}
+
+
+def parse_where(text: str) -> Where:
+    """Parse `PATH=VALUE`. Raises `UsageError`, also when a trace has no such field."""
+    path, equals, value = text.partition("=")
+    parts = tuple(path.strip().split("."))
+    if not equals or not all(parts):
+        raise UsageError(f"--where {text!r}: expected PATH=VALUE, such as request.attributes.domain=banking")
+    _check_path(text, parts)
+    return Where(parts, value, _scalar(value))
+
+
+def all_match(conditions: Iterable[Where], trace: Trace) -> bool:
+    return all(condition.matches(trace) for condition in conditions)
+
+
+def _scalar(text: str) -> Json:
+    try:
+        value = loads(text)
+    except RecordError:
+        return text
+    return text if isinstance(value, list | dict) else value
+
+
+def _values(found: object, path: tuple[str, ...]) -> Iterator[Json]:
+    """Everything a path can mean: keys of an object may hold dots themselves. An absent value is null."""
+    if not path:
+        yield found
+    elif isinstance(found, dict):
+        keys = [".".join(path[:count]) for count in range(1, len(path) + 1)]
+        present = [(count, key) for count, key in enumerate(keys, start=1) if key in found]
+        for count, key in present:
+            yield from _values(found[key], path[count:])
+        if not present:
+            yield None
+    else:
+        yield from _values(_member(found, path[0]), path[1:])
+
+
+def _member(found: object, name: str) -> object:
+    if isinstance(found, msgspec.Struct):
+        config = found.__struct_config__
+        return config.tag if name == config.tag_field else getattr(found, name, None)
+    if isinstance(found, list | tuple) and name.isascii() and name.isdigit() and int(name[:9]) < len(found):
+        return cast(object, found[int(name[:9])])
+    return None
+
+
+def _check_path(text: str, parts: tuple[str, ...]) -> None:
+    """Refuse a misspelt field, which would match nothing and say nothing."""
+    kind: type[msgspec.Struct] = Trace
+    for depth, name in enumerate(parts):
+        fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+        if name not in fields:
+            where = ".".join(parts[:depth]) or "a trace"
+            raise UsageError(f"--where {text!r}: {where} has no {name!r}; it has {', '.join(sorted(fields))}")
+        inner = fields[name]
+        if not (isinstance(inner, type) and issubclass(inner, msgspec.Struct)):
+            return
+        kind = inner

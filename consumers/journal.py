@@ -1,0 +1,141 @@
+"""The results of a file run on disk: append-only JSON lines that a killed run can be continued from.
+
+A line that was not finished when the process died is cut off at the next start; every finished one is work
+that is never done, or paid for, again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from replay.comparison import Comparison, DeadLetter
+from replay.errors import RecordError, UsageError
+from replay.exact_json import Json, dumps, loads
+from replay.trace import Record
+from replay.wire import decode, encode
+
+COMPARISONS = "comparisons.jsonl"
+DEAD_LETTERS = "dead-letters.jsonl"
+SUMMARY = "summary.json"
+RUN = "run.json"
+
+
+class Journal:
+    """The output directory of one run, held by one process at a time."""
+
+    def __init__(self, directory: Path, comparisons: BinaryIO, dead_letters: BinaryIO) -> None:
+        self._directory = directory
+        self._comparisons = comparisons
+        self._dead_letters = dead_letters
+
+    @classmethod
+    def open(cls, directory: Path, *, identity: dict[str, Json]) -> Self:
+        """Start a run in `directory`, or go on with the one that is there.
+
+        Raises `UsageError` when the directory holds another run: its files would no longer say what they are.
+        """
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            _check_identity(directory, identity)
+            files = [_open_whole(directory / name) for name in (COMPARISONS, DEAD_LETTERS)]
+        except OSError as error:
+            raise UsageError(f"{directory}: cannot be written: {error.strerror}") from None
+        return cls(directory, *files)
+
+    def comparisons(self) -> Iterator[Comparison]:
+        """What earlier starts of this run have finished."""
+        for line in _lines(self._directory / COMPARISONS):
+            yield decode(Comparison, line)
+
+    def dead_lines(self) -> Iterator[DeadLetter]:
+        for line in _lines(self._directory / DEAD_LETTERS):
+            yield decode(DeadLetter, line)
+
+    def write(self, comparisons: list[Comparison]) -> None:
+        """Append whole lines. They are with the operating system when this returns: a kill -9 does not lose them."""
+        _append(self._comparisons, comparisons)
+
+    def bury(self, letters: list[DeadLetter]) -> None:
+        _append(self._dead_letters, letters)
+
+    def summarise(self, summary: dict[str, Json]) -> Path:
+        path = self._directory / SUMMARY
+        write_whole(path, dumps(summary))
+        return path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._comparisons.close()
+        self._dead_letters.close()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old or the new one, never half of one."""
+    partial = path.with_suffix(path.suffix + ".partial")
+    partial.write_bytes(data + b"\n")
+    partial.replace(path)
+
+
+def _check_identity(directory: Path, identity: dict[str, Json]) -> None:
+    path = directory / RUN
+    if not path.exists():
+        if any((directory / name).exists() for name in (COMPARISONS, DEAD_LETTERS)):
+            raise UsageError(f"{directory}: holds results but no {RUN}; give --out another directory")
+        write_whole(path, dumps(identity))
+        return
+    try:
+        found = loads(path.read_bytes())
+    except RecordError as error:
+        raise UsageError(f"{path}: {error}; give --out another directory") from None
+    differing = sorted(key for key in {*identity, *found} if identity.get(key) != found.get(key))
+    if differing:
+        raise UsageError(
+            f"{directory}: holds another run (different: {', '.join(differing)}); "
+            "give --out another directory, or the same arguments to go on"
+        )
+
+
+def _open_whole(path: Path) -> BinaryIO:
+    """Open for appending, behind the last whole line."""
+    file = path.open("ab")
+    with path.open("rb") as reader:
+        end = _end_of_last_line(reader)
+    if end != file.seek(0, os.SEEK_END):
+        file.truncate(end)
+        file.seek(end)
+    return file
+
+
+def _end_of_last_line(reader: BinaryIO, block: int = 1 << 16) -> int:
+    position = reader.seek(0, os.SEEK_END)
+    while position > 0:
+        start = max(0, position - block)
+        reader.seek(start)
+        newline = reader.read(position - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        position = start
+    return 0
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as reader:
+        yield from reader
+
+
+def _append(file: BinaryIO, records: list[Comparison] | list[DeadLetter]) -> None:
+    lines: list[bytes] = [_line(record) for record in records]
+    file.write(b"".join(lines))
+    file.flush()
+
+
+def _line(record: Record) -> bytes:
+    return encode(record) + b"\n"

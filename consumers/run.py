@@ -1,0 +1,207 @@
+"""`run`: replay a file of traces against a candidate bundle, without a broker.
+
+    reader -> admission -> [units] -> replays in flight -> [attempts] -> micro-batches -> comparators -> journal
+
+One task reads and admits, `concurrency` tasks replay, one task scores and writes. The streams between them are
+bounded, so the reader waits when the replays are busy and memory stays flat. Results are written as they are
+finished; the journal makes a killed run continue where it stopped.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import sha256
+from typing import TypeAlias
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from consumers.files import BadLine, TraceItem, Unanswered
+from consumers.journal import Journal
+from consumers.progress import Progress
+from replay.admission import Admission, Refused
+from replay.comparison import Comparison, DeadLetter, Mode, Source
+from replay.divergence import Comparer, Finished, Job, Unscored
+from replay.driver import drive
+from replay.errors import RecordError
+from replay.execution import Attempt, replay
+from replay.models import Model
+from replay.planning import Planner
+from replay.summary import Summary
+
+Item: TypeAlias = TraceItem | BadLine | Unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where the intake stops. What is in flight is finished, so the last figures overshoot by at most that."""
+
+    max_usd: Decimal | None = None
+    max_model_calls: int | None = None
+
+    def reached(self, *, usd: Decimal, model_calls: int) -> str | None:
+        if self.max_usd is not None and usd >= self.max_usd:
+            return f"max_usd: spent ${usd} of ${self.max_usd}"
+        if self.max_model_calls is not None and model_calls >= self.max_model_calls:
+            return f"max_model_calls: made {model_calls} of {self.max_model_calls}"
+        return None
+
+
+@dataclass(slots=True)
+class FileRun:
+    """One run over one source. `clock` gives wall time in ns for the records; nothing is decided by it."""
+
+    run_id: str
+    topic: str
+    items: Iterable[Item]
+    admission: Admission
+    planner: Planner
+    modes: tuple[Mode, ...]
+    comparer: Comparer
+    model: Model
+    journal: Journal
+    limits: Limits = Limits()
+    limit: int | None = None
+    concurrency: int = 32
+    batch: int = 64
+    progress: Progress = field(default_factory=Progress.silent)
+    clock: Callable[[], int] = time.time_ns
+    summary: Summary = field(default_factory=Summary)
+    _done: set[str] = field(default_factory=set)
+    _buried: set[int] = field(default_factory=set)
+    _usd: Decimal = Decimal(0)
+    _model_calls: int = 0
+    _line: int = 0
+
+    async def run(self) -> Summary:
+        """Replay everything that is admitted and not yet done. Raises nothing for what a trace or provider does."""
+        self._take_up()
+        to_replay, jobs = anyio.create_memory_object_stream[Job](0)
+        to_score, finished = anyio.create_memory_object_stream[Finished](self.batch)
+        async with anyio.create_task_group() as scoring:
+            scoring.start_soon(self._score, finished)
+            async with to_score, anyio.create_task_group() as replaying:
+                replaying.start_soon(self._read, to_replay)
+                for _ in range(self.concurrency):
+                    replaying.start_soon(self._replay, jobs.clone(), to_score.clone())
+                jobs.close()
+        return self.summary
+
+    # -- resume ---------------------------------------------------------------------------------------------
+
+    def _take_up(self) -> None:
+        """Count what earlier starts of this run have finished, so that it is neither made nor paid again."""
+        for comparison in self.journal.comparisons():
+            if comparison.comparison_id not in self._done:
+                self._count(comparison)
+        for letter in self.journal.dead_lines():
+            self._buried.add(letter.line or 0)
+            self.summary.dead_letters[letter.stage] += 1
+
+    def _count(self, comparison: Comparison) -> None:
+        self._done.add(comparison.comparison_id)
+        self.summary.add(comparison)
+        self._model_calls += comparison.replay.model_calls
+        if comparison.replay.cost_usd is not None:
+            self._usd += Decimal(comparison.replay.cost_usd)
+
+    # -- reading --------------------------------------------------------------------------------------------
+
+    async def _read(self, to_replay: MemoryObjectSendStream[Job]) -> None:
+        async with to_replay:
+            for item in self.items:
+                self._line = item.line
+                match item:
+                    case BadLine():
+                        self._bury(item)
+                    case Unanswered():
+                        self.summary.no_response += item.count
+                    case TraceItem():
+                        if self.limit is not None and self.summary.traces >= self.limit:
+                            return
+                        for job in self._jobs(item):
+                            await self._hand_on(job, to_replay)
+                await anyio.lowlevel.checkpoint()  # a long run of refused traces must not starve the replays
+
+    def _jobs(self, item: TraceItem) -> Iterator[Job]:
+        """The units of one trace that are still to be replayed."""
+        self.summary.traces += 1
+        decision = self.admission.decide(item.trace)
+        if isinstance(decision, Refused):
+            self.summary.refused[decision.reason] += 1
+            return
+        self.summary.admitted += 1
+        source = Source(topic=self.topic, offset=item.line - 1)
+        for mode in self.modes:
+            plan = self.planner.plan(item.trace, mode, impossible=decision.not_replayable)
+            if plan.unit.comparison_id not in self._done:
+                yield Job(plan, source, decision.probability, decision.admitted_as)
+
+    async def _hand_on(self, job: Job, to_replay: MemoryObjectSendStream[Job]) -> None:
+        stopped = self.summary.stopped_by or self.limits.reached(usd=self._usd, model_calls=self._model_calls)
+        if stopped is not None:
+            self.summary.stopped_by = stopped
+            self.summary.left += 1
+            return
+        await to_replay.send(job)
+
+    def _bury(self, bad: BadLine) -> None:
+        if bad.line in self._buried:
+            return
+        self.journal.bury([dead_letter(bad, run_id=self.run_id, topic=self.topic)])
+        self.summary.dead_letters[bad.stage] += 1
+
+    # -- replaying ------------------------------------------------------------------------------------------
+
+    async def _replay(self, jobs: MemoryObjectReceiveStream[Job], to_score: MemoryObjectSendStream[Finished]) -> None:
+        async with jobs, to_score:
+            async for job in jobs:
+                await to_score.send(Finished(job, await self._attempt(job)))
+
+    async def _attempt(self, job: Job) -> Attempt | Unscored:
+        if job.plan.impossible is not None:
+            return Unscored("not_replayable", job.plan.impossible)
+        try:
+            attempt = await drive(replay(job.plan), self.model)
+        except RecordError as error:
+            return Unscored("not_replayable", str(error))
+        self._model_calls += attempt.model_calls
+        self._usd += attempt.cost or 0
+        return attempt
+
+    # -- scoring --------------------------------------------------------------------------------------------
+
+    async def _score(self, finished: MemoryObjectReceiveStream[Finished]) -> None:
+        async with finished:
+            async for first in finished:
+                batch = [first]
+                while len(batch) < self.batch and finished.statistics().current_buffer_used:
+                    batch.append(finished.receive_nowait())
+                self._publish(batch)
+
+    def _publish(self, batch: list[Finished]) -> None:
+        comparisons = self.comparer.compare(batch, run_id=self.run_id, now=self.clock())
+        self.journal.write(comparisons)
+        for comparison in comparisons:
+            self._done.add(comparison.comparison_id)
+            self.summary.add(comparison)
+        self.progress.advance(len(comparisons), line=self._line, summary=self.summary)
+
+
+def dead_letter(bad: BadLine, *, run_id: str, topic: str) -> DeadLetter:
+    """The record of a line that could not be used, with its bytes."""
+    return DeadLetter(
+        reason=bad.reason,
+        stage=bad.stage,
+        field=bad.field,
+        source=Source(topic=topic, offset=bad.line - 1),
+        line=bad.line,
+        run_id=run_id,
+        value_base64=base64.b64encode(bad.raw).decode(),
+        value_sha256=sha256(bad.raw).hexdigest(),
+        value_bytes=len(bad.raw),
+    )

@@ -1,0 +1,198 @@
+"""The command line: arguments in, one call, an exit code out.
+
+`argparse` and nothing heavy at import: a command's own modules are imported when it runs, so that help is there
+at once. Data goes to standard output, words to standard error; a user's mistake is one line, not a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+#: What a script may rely on.
+EXIT_CODES = {
+    0: "done, or promote",
+    1: "hold",
+    2: "roll back",
+    3: "could not run: usage, settings, bundles",
+    4: "stopped by a limit",
+    130: "interrupted",
+}
+COULD_NOT_RUN = 3
+INTERRUPTED = 130
+
+
+class Command(NamedTuple):
+    """A command: its words, its arguments, and where the function that runs it is."""
+
+    name: str
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    target: str
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]  # argparse types it NoReturn; sys.exit is
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"{self.prog}: {message}\n")
+        sys.exit(COULD_NOT_RUN)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code; the entry point hands it to the shell."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    target: str | None = getattr(arguments, "target", None)
+    if target is None:
+        parser.print_help(sys.stderr)
+        return COULD_NOT_RUN
+    return _run(target, arguments)
+
+
+def _run(target: str, arguments: argparse.Namespace) -> int:
+    from replay.errors import ReplayError  # noqa: PLC0415 - help must not wait for it
+
+    module, _, function = target.partition(":")
+    try:
+        code: int = getattr(import_module(module), function)(arguments)
+    except ReplayError as error:
+        sys.stderr.write(f"shadow-replay: {error}\n")
+        return COULD_NOT_RUN
+    except KeyboardInterrupt:
+        sys.stderr.write("shadow-replay: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="shadow-replay",
+        description="Replay production traces against a candidate release bundle, with every action stubbed.",
+        epilog="exit codes: " + "; ".join(f"{code} {words}" for code, words in EXIT_CODES.items()),
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    for command in _COMMANDS:
+        _add(commands, command)
+    for name, (words, members) in _GROUPS.items():
+        group = commands.add_parser(name, help=words, description=words)
+        inner = group.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser, required=True)
+        for command in members:
+            _add(inner, command)
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction[_Parser], command: Command) -> None:
+    parser = commands.add_parser(command.name, help=command.help, description=command.help)
+    command.arguments(parser)
+    parser.set_defaults(target=command.target)
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="settings file (default: shadow-replay.toml if there is one)")
+    parser.add_argument("--json", action="store_true", help="print results as JSON")
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("traces", metavar="TRACES", help=".jsonl or .jsonl.gz of trace/1 or agent-trajectory/1, or -")
+    parser.add_argument("--baseline", metavar="BUNDLE", help="directory of the bundle in production")
+    parser.add_argument("--candidate", metavar="BUNDLE", action="append", dest="candidates", help="bundle on trial")
+    parser.add_argument("--mode", choices=["forced", "free", "both"], help="which replays to make (default both)")
+    parser.add_argument("--where", metavar="PATH=VALUE", action="append", default=[], help="only such traces")
+    parser.add_argument("--limit", type=int, metavar="N", help="read at most N traces")
+    parser.add_argument("--concurrency", metavar="N", help="replays in flight (default 32)")
+    parser.add_argument("--sample", metavar="SHARE", help="share of conversations, 0 to 1")
+    parser.add_argument("--any-bundle", action="store_const", const=True, help="replay other bundles' traces too")
+    parser.add_argument("--max-usd", metavar="USD", help="stop the intake when this much was spent")
+    parser.add_argument("--max-model-calls", metavar="N", help="stop the intake after this many model calls")
+    parser.add_argument("--route-url", metavar="URL", help="model endpoint, in place of the bundle's")
+    parser.add_argument("--out", metavar="DIR", required=True, help="results; the same directory again = go on")
+
+
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("production", metavar="A.jsonl", help="recording of production")
+    parser.add_argument("candidate", metavar="B.jsonl", help="recording of the candidate")
+    parser.add_argument("--key", metavar="PATH", help="what pairs two records (default request.attributes.pair_key)")
+    parser.add_argument("--lane", metavar="C.jsonl", help="a second recording of production: its noise")
+    parser.add_argument("--where", metavar="PATH=VALUE", action="append", default=[], help="only such traces of A")
+    parser.add_argument("--where-b", metavar="PATH=VALUE", action="append", default=[], help="only such traces of B")
+    parser.add_argument("--where-lane", metavar="PATH=VALUE", action="append", default=[], help="the same for C")
+    parser.add_argument("--toolsets", metavar="FILE", help="effects of tools (default: toolsets.json beside A)")
+    parser.add_argument("--out", metavar="DIR", required=True, help="results")
+
+
+def _infer_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("traces", metavar="TRACES")
+    parser.add_argument("--bundle", required=True, metavar="ID", help="the bundle id the traces carry")
+    parser.add_argument("--route", metavar="URL", help="model endpoint to write into release.yaml")
+    parser.add_argument("--toolsets", metavar="FILE", help="tools offered (default: toolsets.json beside TRACES)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="a new directory")
+
+
+def _bundle_argument(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("bundle", metavar="BUNDLE")
+
+
+def _diff_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("a", metavar="BASELINE")
+    parser.add_argument("b", metavar="CANDIDATE")
+
+
+def _recorded_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--corpus", required=True, metavar="FILE", help="recorded traces")
+    parser.add_argument("--bundle", required=True, metavar="ID", help="the bundle to play")
+    parser.add_argument("--trial", type=int, metavar="N", help="which recorded trial (default: the trace's own)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default loopback)")
+    parser.add_argument("--port", type=int, default=0, metavar="P", help="0 = a free one, printed when ready")
+    parser.add_argument("--latency", default="none", metavar="L", help="none, recorded, or seconds")
+    parser.add_argument("--faults", default="", metavar="SPEC", help="such as 429:0.05:retry_after=1,500:0.01")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--log", metavar="FILE", help="one line per request (default standard error)")
+
+
+def _convert_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("source", metavar="IN")
+    parser.add_argument("target_file", metavar="OUT", help=".jsonl or .jsonl.gz of trace/1")
+
+
+def _demo_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--out", metavar="DIR", default="demo-out", help="where the demo writes (default demo-out)")
+
+
+_COMMANDS = (
+    Command("run", "replay a file of traces against a candidate bundle", _run_arguments, "consumers.commands:run"),
+    Command("compare", "compare two recordings, without a model", _compare_arguments, "consumers.commands:compare"),
+    Command("demo", "see it work: no key, no broker", _demo_arguments, "consumers.commands:demo"),
+    Command(
+        "recorded-model", "serve recorded answers as a model", _recorded_arguments, "consumers.commands:recorded_model"
+    ),
+    Command("config", "show every setting, its value and origin", _common, "consumers.commands:config"),
+)
+_GROUPS = {
+    "bundle": (
+        "work with release bundles",
+        (
+            Command("infer", "make a skeleton from traces", _infer_arguments, "consumers.commands:bundle_infer"),
+            Command("check", "list everything wrong with it", _bundle_argument, "consumers.commands:bundle_check"),
+            Command("show", "print it resolved", _bundle_argument, "consumers.commands:bundle_show"),
+            Command("digest", "print its identity", _bundle_argument, "consumers.commands:bundle_digest"),
+            Command("diff", "say in words what changed", _diff_arguments, "consumers.commands:bundle_diff"),
+        ),
+    ),
+    "traces": (
+        "work with trace files",
+        (Command("convert", "write any trace file as trace/1", _convert_arguments, "consumers.commands:traces_convert"),),
+    ),
+}

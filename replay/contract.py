@@ -1,0 +1,351 @@
+"""Tool contracts: the one source for stubbing, comparing and risk.
+
+A contract says what a tool's arguments look like, which of them mean the same, what the tool does to the world
+and to which entity, and what a stub may answer in its place. No contract has an implementation: there is
+nothing in this program that could carry out an action.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from hashlib import blake2b
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+import jsonschema_rs
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from comparators.calls import CanonicalCall, Effect, Leaf, LeafKind
+from replay.errors import RecordError
+from replay.exact_json import Json, loads
+
+EFFECTS: Mapping[str, Effect] = {"read": Effect.READ, "handoff": Effect.HANDOFF, "write": Effect.WRITE}
+
+#: Arguments with more leaves than this are compared by their raw text: still exact, and linear in time.
+MAX_LEAVES = 10_000
+#: Relative tolerance of non-integers, unless the contract gives an absolute one.
+DECIMAL_TOLERANCE = 1e-9
+#: Floats beyond this are not exact integers.
+_EXACT_FLOAT = 2**53
+
+Normalisation: TypeAlias = Literal["lower", "upper", "email", "e164"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ArgumentRule(_Model):
+    """When two values of one argument mean the same. The key is a dotted path; `*` stands for any one part."""
+
+    ignore: bool = False
+    unordered: bool = False
+    tolerance: Annotated[float, Field(ge=0)] | None = None  # relative, for non-integers only
+    text: Annotated[float, Field(ge=0, le=1)] | None = None  # free text: trigram distance up to this is equal
+    normalise: list[Normalisation] = []
+    default: Json = None
+
+
+class DeclaredEffect(_Model):
+    """What a successful write does to later reads of an entity: keys set in their JSON result."""
+
+    entity: str
+    set: dict[str, Json]
+
+
+class Claims(_Model):
+    """Words in which an answer claims that this tool's action has happened."""
+
+    verbs: list[str] = []
+    objects: list[str] = []
+
+
+class ToolContract(_Model):
+    """One tool. Everything but the name may be left out; what is left out takes the safe reading.
+
+    `effect` left out is a write. `entity` maps a kind of entity to the argument that names it; left out, every
+    write may change what this tool reads. `stub_result` may hold `{"$arg": path}`, `{"$uuid": label}` and
+    `{"$now": true}` in place of values: they are filled in structurally, never evaluated.
+    """
+
+    name: Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    description: str = ""
+    parameters: dict[str, Json] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    effect: Literal["read", "write", "handoff"] = "write"
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    ends_turn: bool = False  # nothing is asked of the model after it, say after a hand-over to a person
+    entity: dict[str, str] = {}
+    arguments: dict[str, ArgumentRule] = {}
+    constant: bool = False  # the result is `stub_result` whatever is asked, say for a scratchpad
+    projection: Literal["safe"] | None = None  # other arguments on the same entity give the same result
+    stub_result: Json = None
+    effects: list[DeclaredEffect] = []
+    example: Json = None
+    failure_prefixes: list[str] = []  # a result that starts so is a failure, where nothing better was recorded
+    approval: Literal["none", "required"] = "none"
+    pending_result: Json = None
+    claims: Claims = Claims()
+    error_price_usd: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?$")] | None = None
+
+    @field_validator("parameters")
+    @classmethod
+    def _is_a_json_schema(cls, value: dict[str, Json]) -> dict[str, Json]:
+        try:
+            jsonschema_rs.validator_for(value)
+        except ValueError as error:  # jsonschema_rs.ValidationError is one
+            raise ValueError(f"not a JSON Schema: {str(error).splitlines()[0]}") from None
+        return value
+
+    @property
+    def danger(self) -> Effect:
+        return EFFECTS[self.effect]
+
+    def offered(self) -> dict[str, Json]:
+        """The tool as it is offered to a model, in the chat-completions shape."""
+        function = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return {"type": "function", "function": function}
+
+
+class Entity(NamedTuple):
+    kind: str
+    value: str
+
+
+class ReadCall(NamedTuple):
+    """A call read through a contract: normal form, arguments if they are an object, what broke the schema."""
+
+    call: CanonicalCall
+    arguments: dict[str, Json] | None
+    violation: str | None
+    entities: frozenset[Entity] | None  # null: not known, so it may be any
+
+
+@dataclass(frozen=True)
+class ContractReader:
+    """Reads calls of one tool through its contract. Compiled once per contract, pure afterwards."""
+
+    contract: ToolContract
+
+    def read(self, arguments: str) -> ReadCall:
+        """Canonicalise one call. Never raises: what cannot be read is a violation and compares as raw text."""
+        try:
+            value = loads(arguments) if arguments.strip() else {}
+        except RecordError as error:
+            return self._unreadable(arguments, str(error))
+        if not isinstance(value, dict):
+            return self._unreadable(arguments, f"arguments are {_json_type(value)}, expected an object")
+        leaves = self._leaves(value)
+        if leaves is None:
+            return self._unreadable(arguments, f"arguments hold more than {MAX_LEAVES:,} values")
+        call = CanonicalCall(self.contract.name, _digest(self.contract.name, leaves), leaves)
+        return ReadCall(call, value, self._violation(value), self._entities(value))
+
+    def _unreadable(self, text: str, why: str) -> ReadCall:
+        leaves = (Leaf("", LeafKind.UNPARSED, text),)
+        call = CanonicalCall(self.contract.name, _digest(self.contract.name, leaves), leaves)
+        return ReadCall(call, None, why, None)
+
+    def _leaves(self, value: dict[str, Json]) -> tuple[Leaf, ...] | None:
+        leaves = []
+        for leaf in self._walk(value):
+            leaves.append(leaf)
+            if len(leaves) > MAX_LEAVES:
+                return None
+        return tuple(sorted(leaves))
+
+    def _walk(self, value: Json, prefix: str = "") -> Iterator[Leaf]:
+        # An explicit stack: hostile arguments nest deeper than Python recurses.
+        stack: list[tuple[str, Json]] = [(prefix, value)]
+        while stack:
+            path, node = stack.pop()
+            inner = [child for child in self._children(path, node) if not self._is_absent(*child)]
+            stack.extend(inner)
+            if not inner and (path or not isinstance(node, dict)):
+                yield _leaf(path, {} if isinstance(node, dict) else node, self._rule(path))
+
+    def _children(self, path: str, node: Json) -> Iterable[tuple[str, Json]]:
+        if isinstance(node, dict):
+            return ((f"{path}.{key}" if path else key, child) for key, child in node.items())
+        return self._members(path, node, unordered=self._rule(path).unordered) if isinstance(node, list) else ()
+
+    def _is_absent(self, path: str, node: Json) -> bool:
+        rule = self._rule(path)
+        return rule.ignore or node is None or self._is_default(path, node, rule)
+
+    def _members(self, path: str, items: list[Json], *, unordered: bool) -> Iterator[tuple[str, Json]]:
+        if unordered and all(not isinstance(item, dict | list) for item in items):
+            return ((f"{path}.[]", item) for item in items)
+        if unordered:
+            items = sorted(items, key=lambda item: _digest("", tuple(sorted(self._walk(item, f"{path}.*")))))
+        return ((f"{path}.{index}", item) for index, item in enumerate(items))
+
+    @cached_property
+    def _rules(self) -> dict[str, ArgumentRule]:
+        return {}
+
+    def _rule(self, path: str) -> ArgumentRule:
+        found = self._rules.get(path)
+        if found is None:
+            parts = path.split(".")
+            matching = (rule for key, rule in self.contract.arguments.items() if _matches(key, parts))
+            found = next(matching, _NO_RULE)
+            if len(self._rules) < MAX_LEAVES:  # paths come from hostile content
+                self._rules[path] = found
+        return found
+
+    def _is_default(self, path: str, node: Json, rule: ArgumentRule) -> bool:
+        default = rule.default if rule.default is not None else self._defaults.get(path)
+        return default is not None and type(default) is type(node) and bool(default == node)
+
+    @cached_property
+    def _defaults(self) -> dict[str, Json]:
+        properties = self.contract.parameters.get("properties")
+        schemas = properties.items() if isinstance(properties, dict) else ()
+        return {name: schema["default"] for name, schema in schemas if isinstance(schema, dict) and "default" in schema}
+
+    @cached_property
+    def _validator(self) -> Any:
+        return jsonschema_rs.validator_for(self.contract.parameters)
+
+    def _violation(self, value: dict[str, Json]) -> str | None:
+        try:
+            error = next(iter(self._validator.iter_errors(value)), None)
+        except (ValueError, OverflowError, RecursionError) as failure:
+            return f"arguments cannot be checked: {failure}"
+        if error is None:
+            return None
+        where = ".".join(str(part) for part in error.instance_path)
+        return f"{where}: {error.message}"[:500] if where else str(error.message)[:500]
+
+    def _entities(self, value: dict[str, Json]) -> frozenset[Entity] | None:
+        if not self.contract.entity:
+            return None
+        named = [(kind, _at(value, path), path) for kind, path in self.contract.entity.items()]
+        if any(node is None or isinstance(node, dict | list) for _, node, _ in named):
+            return None
+        return frozenset(Entity(kind, _leaf(path, node, self._rule(path)).token) for kind, node, path in named)
+
+
+class Tooling:
+    """The tools of a replay, seen through both bundles: the candidate does not write its own exam.
+
+    Production's calls are read by the baseline's contract, replayed ones by the replayed bundle's. What a tool
+    does to the world is the more dangerous of both; entities and what a stub may answer are the baseline's
+    wherever it knows the tool.
+    """
+
+    def __init__(self, baseline: Mapping[str, ToolContract], replayed: Mapping[str, ToolContract]) -> None:
+        self._production = {name: ContractReader(contract) for name, contract in baseline.items()}
+        self._replay = {name: ContractReader(contract) for name, contract in replayed.items()}
+
+    def offers(self, tool: str) -> bool:
+        """Whether the replayed bundle offers this tool."""
+        return tool in self._replay
+
+    def offered_in_production(self, tool: str) -> bool:
+        return tool in self._production
+
+    def weight(self, tool: str) -> float:
+        """How much a call of this tool counts in distances."""
+        return self.stubbing(tool).weight
+
+    def read_production(self, tool: str, arguments: str) -> ReadCall:
+        return self._reader(self._production, self._replay, tool).read(arguments)
+
+    def read_replay(self, tool: str, arguments: str) -> ReadCall:
+        return self._reader(self._replay, self._production, tool).read(arguments)
+
+    def effect(self, tool: str) -> Effect:
+        known = [readers[tool].contract.danger for readers in (self._production, self._replay) if tool in readers]
+        return max(known, default=Effect.WRITE)
+
+    def needs_approval(self, tool: str) -> bool:
+        both = (self._production.get(tool), self._replay.get(tool))
+        return any(reader is not None and reader.contract.approval == "required" for reader in both)
+
+    def demanded_approval(self, tool: str) -> bool:
+        """Whether production ran under a contract that already required approval."""
+        reader = self._production.get(tool)
+        return reader is not None and reader.contract.approval == "required"
+
+    def stubbing(self, tool: str) -> ToolContract:
+        """The contract whose entity, template, example and declared effects are used in a stub's answer."""
+        return self._reader(self._production, self._replay, tool).contract
+
+    def entities(self, tool: str, call: ReadCall) -> frozenset[Entity] | None:
+        """Which entities a call concerns, by the baseline's declaration; null = not known, so any."""
+        if tool in self._production and tool in self._replay and call.arguments is not None:
+            return self._production[tool]._entities(call.arguments)  # noqa: SLF001 - same module, same noun
+        return call.entities
+
+    @staticmethod
+    def _reader(first: dict[str, ContractReader], second: dict[str, ContractReader], tool: str) -> ContractReader:
+        reader = first.get(tool) or second.get(tool)
+        return reader if reader is not None else ContractReader(ToolContract.model_construct(name=tool))
+
+
+_NO_RULE = ArgumentRule()
+
+
+def _matches(key: str, parts: list[str]) -> bool:
+    patterns = key.split(".")
+    return len(patterns) == len(parts) and all(map(fnmatchcase, parts, patterns))
+
+
+def _leaf(path: str, node: Json, rule: ArgumentRule) -> Leaf:
+    if isinstance(node, bool):
+        return Leaf(path, LeafKind.BOOLEAN, "true" if node else "false")
+    if isinstance(node, int):
+        return Leaf(path, LeafKind.INTEGER, str(node))
+    if isinstance(node, float):
+        if node.is_integer() and abs(node) < _EXACT_FLOAT:
+            return Leaf(path, LeafKind.INTEGER, str(int(node)))
+        return Leaf(path, LeafKind.DECIMAL, repr(node), rule.tolerance or DECIMAL_TOLERANCE)
+    if isinstance(node, str):
+        return _string_leaf(path, node, rule)
+    return Leaf(path, LeafKind.EMPTY, "{}" if isinstance(node, dict) else "[]")
+
+
+def _string_leaf(path: str, text: str, rule: ArgumentRule) -> Leaf:
+    token = unicodedata.normalize("NFC", text).strip()
+    for name in rule.normalise:
+        token = _NORMALISATIONS[name](token)
+    return Leaf(path, LeafKind.STRING, token) if rule.text is None else Leaf(path, LeafKind.TEXT, token, rule.text)
+
+
+def _e164(text: str) -> str:
+    digits = "".join(character for character in text if character.isascii() and character.isdigit())
+    return f"+{digits}" if text.startswith(("+", "00")) else digits
+
+
+_NORMALISATIONS: Mapping[Normalisation, Any] = {
+    "lower": str.lower,
+    "upper": str.upper,
+    "email": str.casefold,
+    "e164": _e164,
+}
+
+
+def _digest(tool: str, leaves: tuple[Leaf, ...]) -> bytes:
+    state = blake2b(digest_size=16)
+    for part in (tool, *(text for leaf in leaves for text in (leaf.path, str(int(leaf.kind)), leaf.token))):
+        data = part.encode("utf-8", "surrogatepass")
+        state.update(len(data).to_bytes(8, "little"))  # lengths, so that no two lists of parts run together
+        state.update(data)
+    return state.digest()
+
+
+def _at(value: Json, path: str) -> Json:
+    for part in path.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(part)
+    return value
+
+
+def _json_type(value: Json) -> str:
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
+    return names.get(type(value), "null")

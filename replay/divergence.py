@@ -1,0 +1,300 @@
+"""From finished replays to comparisons: pairs become columns, comparators score them, rules make flags of scores.
+
+This is the only module that knows both the records and the comparators. Scores never depend on which other
+pairs happened to finish at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal, NamedTuple
+
+import numpy as np
+from msgspec import structs
+
+from comparators import answers, cost, guardrails, latency, toolcalls
+from comparators.calls import CallPair
+from comparators.spec import COMPARATOR_SET, Column, Evidence, Status, Statuses
+from replay.comparison import CallRecord, Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
+from replay.execution import Attempt, Plan
+from replay.planning import Planner
+from replay.severity import ANSWER_MISSING, ATTEMPTED_WRITE, Rule, fired
+from replay.sides import DecisionEvent, Pair, production_side, replay_side, replayed_pair
+from replay.stubs import FAITHFUL
+from replay.trace import Usage
+from replay.wire import encode
+
+#: Evidence lines kept per flag; the rest is in the calls of both sides.
+_MAX_EVIDENCE = 8
+STATUS_WORDS: Mapping[Status, str] = {status: status.name.lower() for status in Status}
+
+
+class Unscored(NamedTuple):
+    """A unit that never became an attempt."""
+
+    disposition: Literal["not_replayable"]
+    reason: str
+
+
+class Job(NamedTuple):
+    """One unit to replay, and what its record needs beside it."""
+
+    plan: Plan
+    source: Source
+    probability: float = 1.0
+    admitted_as: Literal["baseline", "any_bundle"] = "baseline"
+
+
+class Finished(NamedTuple):
+    """A unit that came to an end: an attempt, or the reason why there is none."""
+
+    job: Job
+    result: Attempt | Unscored
+
+
+@dataclass(frozen=True)
+class Comparer:
+    """Scores finished units. `content` "digest" keeps texts and arguments off the record."""
+
+    planner: Planner
+    content: str = "full"
+    max_record_bytes: int = 256 << 10
+    isolation: str = "cooperative"
+
+    def compare(self, batch: Sequence[Finished], *, run_id: str, now: int | None) -> list[Comparison]:
+        """One comparison per finished unit, in the order given."""
+        scored = [item for item in batch if _can_be_scored(item)]
+        pairs = [self._pair(item) for item in scored]
+        measured = dict(zip((id(item) for item in scored), measure(pairs), strict=True))
+        by_item = dict(zip((id(item) for item in scored), pairs, strict=True))
+        return [
+            self._comparison(item, by_item.get(id(item)), measured.get(id(item)), run_id=run_id, now=now)
+            for item in batch
+        ]
+
+    def _pair(self, item: Finished) -> Pair:
+        assert isinstance(item.result, Attempt)  # noqa: S101 - `_can_be_scored` has asked
+        baseline = self.planner.baseline
+        return replayed_pair(
+            item.job.plan, item.result, baseline_prices=baseline.prices, guarded=baseline.policy.is_empty
+        )
+
+    def _comparison(
+        self, item: Finished, pair: Pair | None, scores: dict[str, Score] | None, *, run_id: str, now: int | None
+    ) -> Comparison:
+        job, result = item
+        plan, trace = job.plan, job.plan.trace
+        attempt = result if isinstance(result, Attempt) else None
+        flags = flags_of(pair, scores) if pair is not None and scores is not None else ()
+        comparison = Comparison(
+            comparison_id=plan.unit.comparison_id,
+            run_id=run_id,
+            trace_id=trace.trace_id,
+            revision=trace.revision,
+            conversation_id=trace.conversation_id,
+            turn=trace.turn,
+            source=job.source,
+            baseline=plan.unit.baseline,
+            candidate=plan.unit.candidate,
+            mode=plan.unit.mode,
+            lane=plan.unit.lane,
+            sample=plan.unit.sample,
+            sampling_probability=job.probability,
+            admitted_as=job.admitted_as,
+            disposition=result.disposition,
+            reason=result.reason,
+            comparator_set=COMPARATOR_SET,
+            scores=scores or {},
+            flags=flags,
+            severity=max((flag.severity for flag in flags), default=0),
+            first_divergence=pair.first_divergence if pair is not None else None,
+            coverage=coverage_of(attempt),
+            not_exercised=self.planner.not_exercised,
+            isolation=self.isolation,
+            cohort=trace.request.attributes,
+            production_started_at=trace.started_at,
+            replayed_at=now,
+            model_requested=self.planner.replayed.route.model,
+            served_model=attempt.taken[-1].reply.served_model if attempt and attempt.taken else None,
+            prefix=_prefixes(attempt),
+            attempts=attempt.attempts if attempt else 0,
+            production=production_side(trace, plan.tooling, self.planner.baseline.prices),
+            replay=replay_side(attempt) if attempt is not None else Side(),
+        )
+        return fit(comparison, content=self.content, max_bytes=self.max_record_bytes)
+
+
+def measure(pairs: Sequence[Pair]) -> list[dict[str, Score]]:
+    """Scores of each pair: every dimension by name, with its status."""
+    columns = _columns(pairs)
+    return [{column.name: _score(column, row) for column in columns} for row in range(len(pairs))]
+
+
+def flags_of(pair: Pair, scores: Mapping[str, Score]) -> tuple[Flag, ...]:
+    """The rules that fired and what shows it. Evidence is built for these pairs only."""
+    rules = fired(scores)
+    lines = _evidence(pair, rules)
+    flags = [_flag(rule, lines) for rule in rules]
+    if pair.censored:
+        lines = _evidence(pair, (ATTEMPTED_WRITE,))
+        attempted = _flag(ATTEMPTED_WRITE, lines)
+        flags += [attempted] if attempted.evidence else []
+    elif pair.production_answer is not None and pair.replay_answer is None and not pair.did_not_answer:
+        flags.append(Flag(rule=ANSWER_MISSING.name, severity=ANSWER_MISSING.severity))
+    return tuple(flags)
+
+
+def coverage_of(attempt: Attempt | None) -> Coverage:
+    if attempt is None:
+        return Coverage()
+    calls = sum(attempt.grades.values())
+    faithful = sum(count for grade, count in attempt.grades.items() if grade in _FAITHFUL)
+    by = attempt.censored_by
+    return Coverage(
+        calls=calls,
+        exact=faithful / calls if calls else None,
+        grades=dict(attempt.grades),
+        halted_by=f"{by.asked.tool}({by.asked.arguments[:500]})" if by is not None else None,
+    )
+
+
+def fit(comparison: Comparison, *, content: str, max_bytes: int) -> Comparison:
+    """Cut content to its limit, after scoring: the longest texts give way first, and the record says which."""
+    if content == "digest":
+        comparison = replace(comparison, production=_digested(comparison.production), replay=_digested(comparison.replay))
+    size = len(encode(comparison))
+    limit = max_bytes
+    while size > max_bytes and limit > _SHORTEST_CUT:
+        limit //= 4
+        production, first = _cut(comparison.production, limit, "production")
+        replayed, second = _cut(comparison.replay, limit, "replay")
+        cut = tuple(sorted({*comparison.truncated, *first, *second}))
+        comparison = replace(comparison, production=production, replay=replayed, truncated=cut)
+        size = len(encode(comparison))
+    return comparison if size <= max_bytes else _without_content(comparison)
+
+
+_FAITHFUL = frozenset(str(grade) for grade in FAITHFUL)
+_SHORTEST_CUT = 64
+
+
+# -- columns ----------------------------------------------------------------------------------------------------
+
+
+def _columns(pairs: Sequence[Pair]) -> tuple[Column, ...]:
+    given = _given(pairs)
+    production, replayed = [pair.production for pair in pairs], [pair.replay for pair in pairs]
+    return (
+        *answers.compare(
+            [pair.production_answer for pair in pairs],
+            [pair.replay_answer for pair in pairs],
+            given=_given_answers(pairs, given),
+        ),
+        *toolcalls.compare([pair.calls for pair in pairs], given=given),
+        *guardrails.compare([_decisions(pair) for pair in pairs], given=given),
+        *latency.compare(_times(production), _times(replayed), given=given),
+        *cost.compare(_costs(production), _costs(replayed), given=given),
+    )
+
+
+def _given(pairs: Sequence[Pair]) -> Statuses:
+    return np.array([Status.CENSORED if pair.censored else Status.SCORED for pair in pairs], dtype=np.uint8)
+
+
+def _given_answers(pairs: Sequence[Pair], given: Statuses) -> Statuses:
+    silent = np.array([pair.did_not_answer for pair in pairs], dtype=bool)
+    return np.where(silent & (given == Status.SCORED), np.uint8(Status.DID_NOT_ANSWER), given)
+
+
+def _decisions(pair: Pair) -> guardrails.DecisionPair:
+    return guardrails.DecisionPair(
+        tuple(_decision(event) for event in pair.production_decisions),
+        tuple(_decision(event) for event in pair.replay_decisions),
+        recorded=pair.guarded,
+    )
+
+
+def _decision(event: DecisionEvent) -> guardrails.Decision:
+    return guardrails.Decision(event.subject, event.decision, event.rule)
+
+
+def _score(column: Column, row: int) -> Score:
+    status = Status(int(column.status[row]))
+    value = float(column.value[row]) if status is Status.SCORED else None
+    return Score(status=STATUS_WORDS[status], value=value)
+
+
+def _can_be_scored(item: Finished) -> bool:
+    return isinstance(item.result, Attempt) and item.result.disposition in ("compared", "censored")
+
+
+def _prefixes(attempt: Attempt | None) -> dict[str, int]:
+    """How many model replies were played on the recorded prefix, and how many off it."""
+    found = [taken.reply.prefix for taken in attempt.taken if taken.reply.prefix] if attempt is not None else []
+    return {name: found.count(name) for name in sorted(set(found))}
+
+
+# -- evidence ---------------------------------------------------------------------------------------------------
+
+
+def _evidence(pair: Pair, rules: Sequence[Rule]) -> tuple[Evidence, ...]:
+    if not any(rule.kinds for rule in rules):
+        return ()
+    return (
+        *toolcalls.evidence(pair.calls),
+        *guardrails.evidence(_decisions(pair)),
+    )
+
+
+def _flag(rule: Rule, lines: Sequence[Evidence]) -> Flag:
+    shown = [line for line in lines if line.kind in rule.kinds][:_MAX_EVIDENCE]
+    evidence = tuple(EvidenceLine(kind=line.kind, removed=line.removed, added=line.added) for line in shown)
+    return Flag(rule=rule.name, severity=rule.severity, evidence=evidence)
+
+
+# -- content ----------------------------------------------------------------------------------------------------
+
+
+def _digested(side: Side) -> Side:
+    calls = tuple(
+        structs.replace(call, arguments=_sha(call.arguments), result=None if call.result is None else _sha(call.result))
+        for call in side.calls
+    )
+    return structs.replace(side, answer=None, calls=calls)
+
+
+def _cut(side: Side, limit: int, name: str) -> tuple[Side, list[str]]:
+    cut: list[str] = []
+    answer = _shortened(side.answer, limit, f"{name}.answer", cut)
+    calls = tuple(_cut_call(call, limit, f"{name}.calls.{index}", cut) for index, call in enumerate(side.calls))
+    return structs.replace(side, answer=answer, calls=calls), cut
+
+
+def _cut_call(call: CallRecord, limit: int, name: str, cut: list[str]) -> CallRecord:
+    return structs.replace(
+        call,
+        arguments=_shortened(call.arguments, limit, f"{name}.arguments", cut) or "",
+        result=_shortened(call.result, limit, f"{name}.result", cut),
+    )
+
+
+def _shortened(text: str | None, limit: int, name: str, cut: list[str]) -> str | None:
+    """The text, or its beginning and the digest of all of it."""
+    if text is None or len(text) <= limit:
+        return text
+    cut.append(name)
+    return f"{text[:limit]}… [{len(text):,} characters, {_sha(text)}]"
+
+
+def _without_content(comparison: Comparison) -> Comparison:
+    """The last resort for a record of thousands of calls: everything but scores, flags and ids is dropped."""
+    bare = {name: structs.replace(getattr(comparison, name), answer=None, calls=()) for name in ("production", "replay")}
+    flags = tuple(structs.replace(flag, evidence=()) for flag in comparison.flags)
+    dropped = ("production", "replay", "flags.evidence", "cohort")
+    return replace(comparison, **bare, flags=flags, cohort={}, truncated=dropped)
+
+
+def _sha(text: str) -> str:
+    return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

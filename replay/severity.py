@@ -1,0 +1,64 @@
+"""Named rules that make a score a flag. Severity is the maximum over the rules that fired, never a weighted sum.
+
+3: stop and look (something was done, or would have been, that production did not do). 2: important to the user
+or the operator. 1: worth knowing. How unusual a distance is depends on the baseline lane and is left to the fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from replay.comparison import Score
+
+
+class Rule(NamedTuple):
+    """Fires when `score` is above 0, or has `status`. `kinds` are the evidence lines that show it."""
+
+    name: str
+    severity: int
+    score: str
+    words: str
+    kinds: tuple[str, ...] = ()
+    status: str | None = None
+
+    def fires(self, scores: Mapping[str, Score]) -> bool:
+        score = scores.get(self.score)
+        if score is None:
+            return False
+        if self.status is not None:
+            return score.status == self.status
+        return score.value is not None and score.value > 0
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("write_extra", 3, "tools.write.extra", "makes a write production did not make", ("write_extra",)),
+    Rule("write_missing", 3, "tools.write.missing", "leaves out a write production made", ("write_missing",)),
+    Rule("write_changed", 3, "tools.write.changed", "makes a write with other arguments", ("write_changed",)),
+    Rule("write_duplicated", 3, "tools.write.duplicated", "makes the same write again", ("write_duplicated",)),
+    Rule("invalid_write", 3, "tools.invalid_write", "more write calls that break their contract", ("invalid_call",)),
+    Rule("guard_loosened", 3, "guard.loosened", "a guardrail lets through what it stopped", ("guard_loosened",)),
+    Rule("guard_tightened", 2, "guard.tightened", "a guardrail stops what it let through", ("guard_tightened",)),
+    Rule("write_reordered", 2, "tools.write.reordered", "writes on one thing in another order", ("write_reordered",)),
+    Rule("write_outcome", 2, "tools.write.outcome_changed", "the same write ends otherwise", ("write_outcome",)),
+    Rule("handoff_extra", 2, "tools.handoff.extra", "hands over where production did not", ("handoff_extra",)),
+    Rule("handoff_missing", 2, "tools.handoff.missing", "does not hand over where production did", ("handoff_missing",)),
+    Rule("did_not_answer", 2, "answer.lexical", "calls a tool where production answered", (), "did_not_answer"),
+    Rule("invalid_call", 1, "tools.invalid", "more calls that break their contract", ("invalid_call",)),
+    Rule("failed_calls", 1, "tools.failed", "more calls that fail"),
+    Rule("repeated_calls", 1, "tools.repeated", "more calls that repeat themselves"),
+)
+
+#: Rules that need more than a score; `divergence` raises them.
+ANSWER_MISSING = Rule("answer_missing", 2, "answer.lexical", "no answer where production answered", ("answer_missing",))
+ATTEMPTED_WRITE = Rule(
+    "attempted_write", 3, "", "tried a write production did not make, before the replay was stopped", ("write_extra",)
+)
+
+#: Every rule by name, for reports.
+RULE_WORDS: Mapping[str, str] = {rule.name: rule.words for rule in (*RULES, ANSWER_MISSING, ATTEMPTED_WRITE)}
+
+
+def fired(scores: Mapping[str, Score]) -> tuple[Rule, ...]:
+    """The rules that fire on these scores, in the order of the table."""
+    return tuple(rule for rule in RULES if rule.fires(scores))

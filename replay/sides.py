@@ -1,0 +1,335 @@
+"""Both sides of a comparison, read from a trace and from what a replay came to.
+
+Production's calls are read through the baseline's contracts, replayed ones through the replayed bundle's.
+Everything a comparator looks at is made here, so that no comparator knows a trace.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+
+from comparators.calls import CallEvent, CallPair, Effect, Outcome
+from replay.comparison import CallRecord, Divergence, Side
+from replay.contract import Entity, ReadCall, Tooling
+from replay.execution import Attempt, Plan, Taken, add_usage
+from replay.prices import Prices, total_cost
+from replay.recorded import RecordedCall, RecordedStep, recorded_steps
+from replay.stubs import StubAnswer, outcome_of
+from replay.trace import Guardrail, Trace, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionEvent:
+    """What a guardrail said about one call. `subject` names the call, so that both sides can be paired."""
+
+    subject: str
+    decision: str
+    rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step of either side, as far as it matters for where both part. `answer` null = it called tools."""
+
+    calls: tuple[tuple[str, bytes], ...]
+    answer: str | None
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both sides of one trace, ready to be compared.
+
+    `did_not_answer`: production answered at this step and the replay called a tool. `censored`: the replay was
+    stopped, so nothing can be said about how it would have ended. `guarded`: production's decisions are known.
+    """
+
+    production: Side
+    replay: Side
+    calls: CallPair
+    production_answer: str | None
+    replay_answer: str | None
+    production_decisions: tuple[DecisionEvent, ...]
+    replay_decisions: tuple[DecisionEvent, ...]
+    first_divergence: Divergence | None
+    did_not_answer: bool = False
+    censored: bool = False
+    guarded: bool = True
+
+
+def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | None, guarded: bool) -> Pair:
+    """Production against what a replay came to."""
+    steps = recorded_steps(plan.trace)
+    forced = attempt.mode == "forced"
+    answer, did_not_answer = _forced_answer(steps, attempt) if forced else (attempt.answer, False)
+    return Pair(
+        production=production_side(plan.trace, plan.tooling, baseline_prices),
+        replay=replay_side(attempt),
+        calls=CallPair(
+            tuple(_production_events(steps, plan.tooling, by_step=forced)),
+            tuple(_replay_events(attempt.taken, plan.tooling, by_step=forced)),
+        ),
+        production_answer=production_answer(plan.trace, steps),
+        replay_answer=answer,
+        production_decisions=tuple(_production_decisions(plan.trace, steps, plan.tooling)),
+        replay_decisions=tuple(_replay_decisions(attempt.taken)),
+        first_divergence=first_divergence(
+            _recorded_views(plan.trace, steps, plan.tooling), [_taken_view(taken) for taken in attempt.taken]
+        ),
+        did_not_answer=did_not_answer,
+        censored=attempt.disposition == "censored",
+        guarded=guarded or any(isinstance(step, Guardrail) for step in plan.trace.steps),
+    )
+
+
+def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair:
+    """Two recordings of the same task. Nothing was replayed: both sides are read through the same contracts."""
+    ours, theirs = recorded_steps(production), recorded_steps(candidate)
+    return Pair(
+        production=production_side(production, tooling, None),
+        replay=production_side(candidate, tooling, None),
+        calls=CallPair(
+            tuple(_production_events(ours, tooling, by_step=False)),
+            tuple(_production_events(theirs, tooling, by_step=False)),
+        ),
+        production_answer=production_answer(production, ours),
+        replay_answer=production_answer(candidate, theirs),
+        production_decisions=tuple(_production_decisions(production, ours, tooling)),
+        replay_decisions=tuple(_production_decisions(candidate, theirs, tooling)),
+        first_divergence=first_divergence(
+            _recorded_views(production, ours, tooling), _recorded_views(candidate, theirs, tooling)
+        ),
+    )
+
+
+def production_answer(trace: Trace, steps: Sequence[RecordedStep]) -> str | None:
+    """What production told the user; null when its last step called a tool."""
+    return trace.final_answer if steps and steps[-1].answered else None
+
+
+def production_side(trace: Trace, tooling: Tooling, prices: Prices | None) -> Side:
+    steps = recorded_steps(trace)
+    usage = trace.usage or add_usage([step.call.usage for step in steps])
+    return Side(
+        answer=trace.final_answer,
+        answer_sha256=_text_digest(trace.final_answer),
+        calls=tuple(_production_record(call, number, tooling) for number, step in enumerate(steps) for call in step.calls),
+        model_calls=len(steps),
+        usage=usage,
+        cost_usd=_production_cost(trace, usage, prices),
+        latency_ns=trace.latency_ns,
+        model_latency_ns=_known_sum([_duration(step) for step in steps]),
+        ttft_ns=trace.ttft_ns if trace.ttft_ns is not None else next((step.call.ttft_ns for step in steps), None),
+    )
+
+
+def replay_side(attempt: Attempt) -> Side:
+    return Side(
+        answer=attempt.answer,
+        answer_sha256=_text_digest(attempt.answer),
+        calls=tuple(_replay_record(answer, taken.step) for taken in attempt.taken for answer in taken.answers),
+        model_calls=attempt.model_calls,
+        usage=attempt.usage,
+        cost_usd=_money(attempt.cost),
+        latency_ns=_replay_latency(attempt),
+        model_latency_ns=attempt.latency_ns,
+        ttft_ns=attempt.taken[0].reply.ttft_ns if attempt.taken else None,
+    )
+
+
+def first_divergence(production: Sequence[StepView], replay: Sequence[StepView]) -> Divergence | None:
+    """The first step that parts, and how: another tool, other arguments, a guardrail's word, another answer."""
+    for number, (ours, theirs) in enumerate(zip(production, replay, strict=False)):
+        kind = _parting(ours, theirs)
+        if kind is not None:
+            return Divergence(step=number, kind=kind)
+    if len(production) == len(replay):
+        return None
+    return Divergence(step=min(len(production), len(replay)), kind="tool")
+
+
+def _parting(ours: StepView, theirs: StepView) -> str | None:
+    if Counter(tool for tool, _ in ours.calls) != Counter(tool for tool, _ in theirs.calls):
+        return "tool"
+    if Counter(ours.calls) != Counter(theirs.calls):
+        return "arguments"
+    if ours.stopped != theirs.stopped:
+        return "guardrail"
+    return "answer" if _words(ours.answer) != _words(theirs.answer) else None
+
+
+def _recorded_views(trace: Trace, steps: Sequence[RecordedStep], tooling: Tooling) -> list[StepView]:
+    stopped = {step.tool for step in trace.steps if isinstance(step, Guardrail) and step.decision in _STOPS}
+    return [
+        StepView(
+            calls=tuple((call.tool, tooling.read_production(call.tool, call.arguments).call.digest) for call in step.calls),
+            answer=step.call.output.text if step.answered else None,
+            stopped=any(call.tool in stopped for call in step.calls),
+        )
+        for step in steps
+    ]
+
+
+def _taken_view(taken: Taken) -> StepView:
+    return StepView(
+        calls=tuple((answer.asked.tool, answer.read.call.digest) for answer in taken.answers),
+        answer=taken.answer,
+        stopped=any(answer.decision is not None and answer.decision.decision in _STOPS for answer in taken.answers),
+    )
+
+
+#: Decisions that keep a call from running.
+_STOPS = frozenset({"block", "escalate", "needs_approval"})
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else text.split()
+
+
+def _forced_answer(steps: Sequence[RecordedStep], attempt: Attempt) -> tuple[str | None, bool]:
+    """The replay's answer at the step where production answered, and whether it called a tool there instead."""
+    if not steps or not steps[-1].answered or not attempt.taken:
+        return None, False
+    last = attempt.taken[-1]
+    return last.answer, bool(last.answers)
+
+
+# -- calls ------------------------------------------------------------------------------------------------------
+
+
+def _production_events(steps: Sequence[RecordedStep], tooling: Tooling, *, by_step: bool) -> Iterable[CallEvent]:
+    for number, step in enumerate(steps):
+        for call in step.calls:
+            read = tooling.read_production(call.tool, call.arguments)
+            yield CallEvent(
+                call=read.call,
+                effect=tooling.effect(call.tool),
+                outcome=outcome_of(call, tooling.stubbing(call.tool)),
+                step=number,
+                group=number if by_step else 0,
+                weight=tooling.weight(call.tool),
+                valid=read.violation is None and tooling.offered_in_production(call.tool),
+                resource=_resource(tooling.entities(call.tool, read)),
+            )
+
+
+def _replay_events(taken: Sequence[Taken], tooling: Tooling, *, by_step: bool) -> Iterable[CallEvent]:
+    for step in taken:
+        for answer in step.answers:
+            yield CallEvent(
+                call=answer.read.call,
+                effect=answer.effect,
+                outcome=answer.outcome,
+                step=step.step,
+                group=step.step if by_step else 0,
+                weight=tooling.weight(answer.asked.tool),
+                valid=answer.read.violation is None and tooling.offers(answer.asked.tool),
+                resource=_resource(tooling.entities(answer.asked.tool, answer.read)),
+            )
+
+
+def _resource(entities: frozenset[Entity] | None) -> str:
+    return "" if entities is None else ",".join(sorted(f"{entity.kind}={entity.value}" for entity in entities))
+
+
+def _production_record(call: RecordedCall, step: int, tooling: Tooling) -> CallRecord:
+    return CallRecord(
+        tool=call.tool,
+        arguments=call.arguments,
+        effect=_effect_name(tooling.effect(call.tool)),
+        outcome=outcome_of(call, tooling.stubbing(call.tool)).name.lower(),
+        step=step,
+        violation=tooling.read_production(call.tool, call.arguments).violation,
+        result=call.result,
+    )
+
+
+def _replay_record(answer: StubAnswer, step: int) -> CallRecord:
+    return CallRecord(
+        tool=answer.asked.tool,
+        arguments=answer.asked.arguments,
+        effect=_effect_name(answer.effect),
+        outcome=answer.outcome.name.lower(),
+        step=step,
+        grade=str(answer.grade),
+        violation=answer.read.violation,
+        result=answer.result,
+        decision=answer.decision.decision if answer.decision else None,
+        rule=answer.decision.rule if answer.decision else None,
+    )
+
+
+def _effect_name(effect: Effect) -> str:
+    return effect.name.lower()
+
+
+# -- guardrails -------------------------------------------------------------------------------------------------
+
+
+def _production_decisions(trace: Trace, steps: Sequence[RecordedStep], tooling: Tooling) -> Iterable[DecisionEvent]:
+    """Recorded decisions, and "allow" for every call that ran without one."""
+    decided: Counter[str] = Counter()
+    for step in trace.steps:
+        if isinstance(step, Guardrail) and step.tool is not None:
+            subject = _subject(step.tool, tooling.read_production(step.tool, step.arguments or ""))
+            decided[subject] += 1
+            yield DecisionEvent(subject, step.decision, step.rule)
+    for recorded in steps:
+        for call in recorded.calls:
+            subject = _subject(call.tool, tooling.read_production(call.tool, call.arguments))
+            if decided[subject]:
+                decided[subject] -= 1
+            else:
+                yield DecisionEvent(subject, "allow")
+
+
+def _replay_decisions(taken: Sequence[Taken]) -> Iterable[DecisionEvent]:
+    for step in taken:
+        for answer in step.answers:
+            decision = answer.decision
+            subject = _subject(answer.asked.tool, answer.read)
+            yield DecisionEvent(subject, decision.decision if decision else "allow", decision.rule if decision else None)
+
+
+def _subject(tool: str, read: ReadCall) -> str:
+    return f"{tool}:{read.call.digest.hex()}"
+
+
+# -- times and money --------------------------------------------------------------------------------------------
+
+
+def _duration(step: RecordedStep) -> int | None:
+    call = step.call
+    if call.duration_ns is not None:
+        return call.duration_ns
+    known = call.started_at is not None and call.ended_at is not None
+    return (call.ended_at or 0) - (call.started_at or 0) if known else None
+
+
+def _replay_latency(attempt: Attempt) -> int | None:
+    """Model time plus the recorded time of every call that was answered from the recording; else unknown."""
+    tools = [answer.duration_ns for taken in attempt.taken for answer in taken.answers]
+    return _known_sum([attempt.latency_ns, *tools])
+
+
+def _production_cost(trace: Trace, usage: Usage | None, prices: Prices | None) -> str | None:
+    """By the baseline's price table, so that both sides are priced alike; else as recorded."""
+    priced = total_cost(prices, [usage])
+    return _money(priced) if priced is not None else trace.cost_usd
+
+
+def _money(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{amount:f}"
+
+
+def _known_sum(parts: Sequence[int | None]) -> int | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if known and len(known) == len(parts) else None
+
+
+def _text_digest(text: str | None) -> str | None:
+    return None if text is None else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,236 @@
+"""What a set of comparisons says, folded one by one: counts, dimensions, coverage, and the worst pairs.
+
+Folding is order-free, except for which of several equally bad pairs is shown first: then the smaller id wins,
+so two runs of the same comparisons show the same pairs. A summary states divergence; it is never a verdict.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+
+from replay.comparison import Comparison, Flag
+from replay.exact_json import Json
+from replay.stubs import FAITHFUL
+
+#: Exemplars kept per set of fired rules, so that one frequent kind of change does not hide the others.
+_PER_KIND = 3
+
+
+class Spread(NamedTuple):
+    """One dimension over all scored pairs. `fired` counts values other than 0."""
+
+    scored: int
+    fired: int
+    mean: float
+    p50: float
+    p95: float
+
+
+@dataclass(slots=True)
+class Dimension:
+    values: array[float] = field(default_factory=lambda: array("d"))
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def spread(self) -> Spread | None:
+        """Null when no pair could be scored: empty input has no mean."""
+        if not self.values:
+            return None
+        values = np.frombuffer(self.values, dtype=np.float64)
+        p50, p95 = np.quantile(values, [0.5, 0.95], method="higher")
+        fired = int(np.count_nonzero(values))
+        return Spread(len(values), fired, float(np.mean(np.sort(values))), float(p50), float(p95))
+
+
+@dataclass(slots=True)
+class Fold:
+    """Comparisons of one lane and mode."""
+
+    dispositions: Counter[str] = field(default_factory=Counter)
+    dimensions: dict[str, Dimension] = field(default_factory=dict)
+    rules: Counter[str] = field(default_factory=Counter)
+    severities: Counter[int] = field(default_factory=Counter)
+    first_divergence: Counter[str] = field(default_factory=Counter)
+    grades: Counter[str] = field(default_factory=Counter)
+    halted_by: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    prefix: Counter[str] = field(default_factory=Counter)
+    model_calls: int = 0
+    usd: Decimal = Decimal(0)
+    unpriced: int = 0
+
+    def add(self, comparison: Comparison) -> None:
+        self.dispositions[comparison.disposition] += 1
+        self.grades.update(comparison.coverage.grades)
+        self.prefix.update(comparison.prefix)
+        self.model_calls += comparison.replay.model_calls
+        self._add_cost(comparison)
+        if comparison.coverage.halted_by is not None:
+            self.halted_by[comparison.coverage.halted_by.partition("(")[0]] += 1
+        if comparison.disposition in ("infra_error", "no_recording", "over_budget", "not_replayable"):
+            self.reasons[(comparison.reason or "").partition(":")[0][:80]] += 1
+            return
+        self.severities[comparison.severity] += 1
+        self.rules.update({flag.rule for flag in comparison.flags})
+        if comparison.first_divergence is not None:
+            self.first_divergence[comparison.first_divergence.kind] += 1
+        for name, score in comparison.scores.items():
+            dimension = self.dimensions.setdefault(name, Dimension())
+            dimension.statuses[score.status] += 1
+            if score.value is not None:
+                dimension.values.append(score.value)
+
+    def _add_cost(self, comparison: Comparison) -> None:
+        if comparison.replay.cost_usd is not None:
+            self.usd += Decimal(comparison.replay.cost_usd)
+        elif comparison.replay.model_calls:
+            self.unpriced += 1
+
+    @property
+    def faithful(self) -> float | None:
+        """Share of stub answers as good as the real ones; null when no tool was called."""
+        calls = sum(self.grades.values())
+        good = sum(count for grade, count in self.grades.items() if grade in _FAITHFUL_NAMES)
+        return good / calls if calls else None
+
+
+_FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
+
+
+class Worst(NamedTuple):
+    """A pair worth looking at: what makes it bad, and how it is told."""
+
+    severity: int
+    rules: tuple[str, ...]
+    distance: float
+    comparison: Comparison
+
+    @property
+    def order(self) -> tuple[int, int, float, str]:
+        return (-self.severity, -len(self.rules), -self.distance, self.comparison.comparison_id)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Everything a run has to say. `refused` are traces that were not replayed, by reason."""
+
+    folds: dict[tuple[str, str], Fold] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+    traces: int = 0
+    admitted: int = 0
+    dead_letters: Counter[str] = field(default_factory=Counter)
+    no_response: int = 0
+    left: int = 0
+    stopped_by: str | None = None
+    _kinds: dict[tuple[str, ...], list[Worst]] = field(default_factory=dict)
+
+    def add(self, comparison: Comparison) -> None:
+        self.folds.setdefault((comparison.lane, comparison.mode), Fold()).add(comparison)
+        if comparison.flags and comparison.lane == "candidate":
+            self._keep(_worst(comparison))
+
+    def worst(self, count: int) -> list[Worst]:
+        """The worst pairs, at first one of each set of rules, worst first."""
+        ranked = [sorted(kind, key=lambda item: item.order) for kind in self._kinds.values()]
+        firsts = sorted((kind[0] for kind in ranked), key=lambda item: item.order)
+        rest = sorted((item for kind in ranked for item in kind[1:]), key=lambda item: item.order)
+        chosen: list[Worst] = []
+        seen: set[str] = set()
+        for item in (*firsts, *rest):
+            if item.comparison.trace_id not in seen and len(chosen) < count:
+                seen.add(item.comparison.trace_id)
+                chosen.append(item)
+        return chosen
+
+    def _keep(self, worst: Worst) -> None:
+        kind = self._kinds.setdefault(worst.rules, [])
+        kind.append(worst)
+        kind.sort(key=lambda item: item.order)
+        del kind[_PER_KIND:]
+
+
+def _worst(comparison: Comparison) -> Worst:
+    distance = max((comparison.scores[name].value or 0.0 for name in _DISTANCES if name in comparison.scores), default=0.0)
+    rules = tuple(sorted({flag.rule for flag in comparison.flags}))
+    return Worst(comparison.severity, rules, distance, comparison)
+
+
+#: What breaks a tie between equally severe pairs: how much the user would have noticed.
+_DISTANCES = ("answer.lexical",)
+
+
+def summary_json(summary: Summary, *, facts: Mapping[str, Json], worst: int) -> dict[str, Json]:
+    """The summary as `summary.json`: `facts` are what the caller knows, such as run id and digests."""
+    return {
+        "schema": "summary/1",
+        **facts,
+        "verdict": None,
+        "stopped_by": summary.stopped_by,
+        "traces": summary.traces,
+        "admitted": summary.admitted,
+        "refused": dict(sorted(summary.refused.items())),
+        "no_response": summary.no_response,
+        "dead_letters": dict(sorted(summary.dead_letters.items())),
+        "left": summary.left,
+        "lanes": [_fold_json(lane, mode, fold) for (lane, mode), fold in sorted(summary.folds.items())],
+        "worst": [_worst_json(item) for item in summary.worst(worst)],
+    }
+
+
+def _fold_json(lane: str, mode: str, fold: Fold) -> dict[str, Json]:
+    return {
+        "lane": lane,
+        "mode": mode,
+        "dispositions": _sorted(fold.dispositions),
+        "severities": {str(level): fold.severities[level] for level in sorted(fold.severities)},
+        "rules": _sorted(fold.rules),
+        "first_divergence": _sorted(fold.first_divergence),
+        "coverage": {"faithful": fold.faithful, "grades": _sorted(fold.grades), "halted_by": _sorted(fold.halted_by)},
+        "reasons": _sorted(fold.reasons),
+        "prefix": _sorted(fold.prefix),
+        "model_calls": fold.model_calls,
+        "usd": str(fold.usd),
+        "unpriced": fold.unpriced,
+        "dimensions": {name: _dimension_json(fold.dimensions[name]) for name in sorted(fold.dimensions)},
+    }
+
+
+def _dimension_json(dimension: Dimension) -> dict[str, Json]:
+    spread = dimension.spread()
+    return {"statuses": _sorted(dimension.statuses), **(spread._asdict() if spread else {})}
+
+
+def _worst_json(item: Worst) -> dict[str, Json]:
+    comparison = item.comparison
+    return {
+        "comparison_id": comparison.comparison_id,
+        "trace_id": comparison.trace_id,
+        "turn": comparison.turn,
+        "mode": comparison.mode,
+        "severity": item.severity,
+        "rules": list(item.rules),
+        "evidence": [_evidence_json(flag) for flag in comparison.flags],
+        "production_answer": comparison.production.answer,
+        "replay_answer": comparison.replay.answer,
+    }
+
+
+def _evidence_json(flag: Flag) -> dict[str, Json]:
+    lines = [{"kind": line.kind, "removed": line.removed, "added": line.added} for line in flag.evidence]
+    return {"rule": flag.rule, "severity": flag.severity, "lines": lines}
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, Json]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def fold_all(summary: Summary, comparisons: Iterable[Comparison]) -> Summary:
+    for comparison in comparisons:
+        summary.add(comparison)
+    return summary

@@ -1,0 +1,162 @@
+"""The summary in words, for a terminal: what could not be tried first, then coverage, dimensions, worst pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from replay.comparison import DISPOSITIONS, REFUSALS, Flag, Side
+from replay.severity import RULE_WORDS
+from replay.summary import Fold, Summary, Worst
+
+#: Texts of a pair are shown up to this many characters.
+_SHOWN = 400
+_MAX_LINES = 6
+
+
+def summary_lines(
+    summary: Summary,
+    *,
+    title: str,
+    not_exercised: Sequence[str] = (),
+    findings: Sequence[str] = (),
+    worst: int = 8,
+    next_command: str | None = None,
+) -> Iterator[str]:
+    """The whole summary, line by line, without colours."""
+    yield title
+    yield _verdict(summary)
+    yield from _section("NOT EXERCISED by this replay (it can never promote these)", not_exercised)
+    yield from _section("FINDINGS in the bundles, highest severity", findings)
+    yield from _traces(summary)
+    for (lane, mode), fold in sorted(summary.folds.items()):
+        yield from _fold(lane, mode, fold)
+    yield from _worst_pairs(summary.worst(worst))
+    if next_command is not None:
+        yield ""
+        yield f"next: {next_command}"
+
+
+def _verdict(summary: Summary) -> str:
+    if summary.stopped_by is not None:
+        return f"no verdict: the intake was stopped by {summary.stopped_by}; {summary.left:,} replays were left"
+    return "no verdict: no gate is configured; what follows is divergence, without a baseline lane: uncalibrated"
+
+
+def _section(heading: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield ""
+        yield heading
+        yield from (f"  ! {line}" for line in lines)
+
+
+def _traces(summary: Summary) -> Iterator[str]:
+    yield ""
+    yield f"traces        {summary.traces:,} read, {summary.admitted:,} admitted"
+    for reason, count in summary.refused.most_common():
+        yield f"  {count:>7,} {reason}: {REFUSALS.get(reason, '')}"
+    if summary.no_response:
+        yield f"  {summary.no_response:>7,} no_response: a last message that nobody answered"
+    for stage, count in summary.dead_letters.most_common():
+        yield f"  {count:>7,} dead letters ({stage})"
+
+
+def _fold(lane: str, mode: str, fold: Fold) -> Iterator[str]:
+    units = sum(fold.dispositions.values())
+    yield ""
+    yield f"{mode} replays, {lane} lane: {units:,}"
+    for name, count in fold.dispositions.most_common():
+        yield f"  {count:>7,} {name}: {DISPOSITIONS.get(name, '')}"  # type: ignore[call-overload]  # counted by name
+    for reason, count in fold.reasons.most_common(3):
+        yield f"          of these {count:,}: {reason}"
+    yield from _coverage(fold)
+    yield from _flags(fold)
+    yield from _dimensions(fold)
+    spent = f"${fold.usd}" + (f", and {fold.unpriced:,} replays without a price" if fold.unpriced else "")
+    yield f"  spent         {fold.model_calls:,} model calls, {spent}"
+
+
+def _coverage(fold: Fold) -> Iterator[str]:
+    if fold.faithful is None:
+        yield "  coverage      no tool was called"
+        return
+    grades = ", ".join(f"{count:,} {grade}" for grade, count in fold.grades.most_common())
+    yield f"  coverage      {fold.faithful:.1%} of stub answers as good as the real ones ({grades})"
+    if fold.halted_by:
+        tools = ", ".join(f"{tool} {count:,}" for tool, count in fold.halted_by.most_common(5))
+        yield f"  stopped at    {tools}"
+
+
+def _flags(fold: Fold) -> Iterator[str]:
+    scored = sum(fold.severities.values())
+    if not scored:
+        return
+    levels = ", ".join(f"S{level} {fold.severities[level]:,}" for level in (3, 2, 1, 0))
+    yield f"  severity      {levels}"
+    for rule, count in fold.rules.most_common():
+        yield f"    {count / scored:>7.1%} {rule}: {RULE_WORDS.get(rule, '')}"
+
+
+def _dimensions(fold: Fold) -> Iterator[str]:
+    rows = [(name, fold.dimensions[name].spread()) for name in sorted(fold.dimensions)]
+    if any(spread is not None for _, spread in rows):
+        yield f"  {'dimension':<28}{'pairs':>8}{'differ':>9}{'mean':>10}{'p50':>10}{'p95':>10}"
+    for name, spread in rows:
+        if spread is not None:
+            share = spread.fired / spread.scored
+            figures = "".join(f"{value:>10.3f}" for value in (spread.mean, spread.p50, spread.p95))
+            yield f"  {name:<28}{spread.scored:>8,}{share:>9.1%}{figures}"
+    unjudged = [name for name, spread in rows if spread is None]
+    if unjudged:
+        yield f"  could not be judged: {', '.join(unjudged)}"
+
+
+def _worst_pairs(worst: Sequence[Worst]) -> Iterator[str]:
+    if not worst:
+        return
+    yield ""
+    yield "worst pairs (- production, + candidate), one of each kind of change first"
+    for number, item in enumerate(worst, 1):
+        yield from _pair(number, item)
+
+
+def _pair(number: int, item: Worst) -> Iterator[str]:
+    comparison = item.comparison
+    turn = "" if comparison.turn is None else f" turn {comparison.turn}"
+    yield ""
+    yield f"{number}. S{item.severity} {comparison.mode} {clean(comparison.trace_id, 64)}{turn}: {', '.join(item.rules)}"
+    shown = list(_flag_lines(comparison.flags))
+    yield from shown[:_MAX_LINES]
+    if len(shown) > _MAX_LINES:
+        yield f"   … {len(shown) - _MAX_LINES} more lines in the record"
+    failed = [call for call in comparison.replay.calls if call.outcome == "failed"]
+    for call in failed[:2]:
+        yield f"   failed in the replay: {clean(call.tool, 60)}: {clean(call.result or '', 120)}"
+    yield from _answers(comparison.production, comparison.replay)
+
+
+def _flag_lines(flags: Sequence[Flag]) -> Iterator[str]:
+    for flag in flags:
+        for line in flag.evidence:
+            if line.removed is not None:
+                yield f"   - {clean(line.removed, 200)}"
+            if line.added is not None:
+                yield f"   + {clean(line.added, 200)}"
+
+
+def _answers(production: Side, replay: Side) -> Iterator[str]:
+    if production.answer != replay.answer:
+        yield f'   - "{clean(production.answer, _SHOWN)}"' if production.answer is not None else "   - (no answer)"
+        yield f'   + "{clean(replay.answer, _SHOWN)}"' if replay.answer is not None else "   + (no answer)"
+
+
+def clean(text: str, limit: int) -> str:
+    """Trace content on a terminal: one line, no control characters that could move a cursor, cut to `limit`."""
+    flat = " ".join(text[: limit * 4].split())
+    safe = "".join(character if character.isprintable() else "\ufffd" for character in flat)
+    return safe if len(safe) <= limit and len(text) <= limit * 4 else f"{safe[:limit]}…"
+
+
+def facts_lines(facts: Mapping[str, str]) -> Iterator[str]:
+    """Name and value, aligned."""
+    width = max(map(len, facts), default=0)
+    yield from (f"{name:<{width}}  {value}" for name, value in facts.items())

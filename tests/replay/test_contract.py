@@ -1,0 +1,150 @@
+"""Canonical calls: what makes two calls the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from comparators.calls import Effect, LeafKind
+from replay.contract import MAX_LEAVES, ArgumentRule, ContractReader, Entity, ToolContract, Tooling
+from replay.exact_json import dumps
+
+PAY = ToolContract(
+    name="pay",
+    parameters={
+        "type": "object",
+        "properties": {"account": {"type": "string"}, "amount": {"type": "number"}, "currency": {"default": "EUR"}},
+    },
+    entity={"account": "account"},
+    arguments={
+        "request_id": ArgumentRule(ignore=True),
+        "tags": ArgumentRule(unordered=True),
+        "lines": ArgumentRule(unordered=True),
+        "mail": ArgumentRule(normalise=["email"]),
+        "lines.*.note": ArgumentRule(ignore=True),
+    },
+)
+
+
+def digest(arguments: object, contract: ToolContract = PAY) -> bytes:
+    text = arguments if isinstance(arguments, str) else dumps(arguments).decode()
+    return ContractReader(contract).read(text).call.digest
+
+
+SAME = {
+    "key order": ('{"a":1,"b":2}', '{"b":2,"a":1}'),
+    "integral floats": ('{"amount":5}', '{"amount":5.0}'),
+    "null is absent": ('{"a":1,"b":null}', '{"a":1}'),
+    "default is absent": ('{"currency":"EUR"}', "{}"),
+    "ignored": ('{"a":1,"request_id":"x"}', '{"a":1,"request_id":"y"}'),
+    "unordered scalars": ('{"tags":["a","b"]}', '{"tags":["b","a"]}'),
+    "unordered objects": ('{"lines":[{"n":1},{"n":2}]}', '{"lines":[{"n":2},{"n":1}]}'),
+    "ignored in members": ('{"lines":[{"n":1,"note":"x"}]}', '{"lines":[{"n":1}]}'),
+    "unicode form": ('{"a":"caf\\u00e9"}', '{"a":"cafe\\u0301"}'),
+    "outer whitespace": ('{"a":" x "}', '{"a":"x"}'),
+    "normalised": ('{"mail":"A@B.org"}', '{"mail":"a@b.org"}'),
+    "no arguments": ("", "{}"),
+}
+DIFFERENT = {
+    "true is not 1": ('{"a":true}', '{"a":1}'),
+    "5 is not '5'": ('{"a":5}', '{"a":"5"}'),
+    "neighbouring accounts": ('{"a":1234567890}', '{"a":1234567891}'),
+    "long neighbours": ('{"a":12345678901234567890123}', '{"a":12345678901234567890124}'),
+    "case": ('{"a":"x"}', '{"a":"X"}'),
+    "list order": ('{"a":[1,2]}', '{"a":[2,1]}'),
+    "repeated member": ('{"tags":["a","a"]}', '{"tags":["a"]}'),
+    "unordered objects keep their pairs": (
+        '{"lines":[{"n":1,"m":1},{"n":2,"m":2}]}',
+        '{"lines":[{"n":1,"m":2},{"n":2,"m":1}]}',
+    ),
+    "empty is not absent": ('{"a":[]}', "{}"),
+    "empty list is not empty object": ('{"a":[]}', '{"a":{}}'),
+    "path is not value": ('{"a":"b"}', '{"b":"a"}'),
+    "unparsed text": ('{"a":1', '{"a":1}'),
+}
+
+
+@pytest.mark.parametrize(("left", "right"), SAME.values(), ids=SAME)
+def test_these_calls_are_the_same(left, right):
+    assert digest(left) == digest(right)
+
+
+@pytest.mark.parametrize(("left", "right"), DIFFERENT.values(), ids=DIFFERENT)
+def test_these_calls_are_different(left, right):
+    assert digest(left) != digest(right)
+
+
+def test_the_same_arguments_of_another_tool_are_another_call():
+    assert digest("{}") != digest("{}", ToolContract(name="refund"))
+
+
+@given(st.text())
+def test_no_argument_text_raises(text):
+    read = ContractReader(PAY).read(text)
+    assert read.call.tool == "pay"
+
+
+@given(st.recursive(st.integers() | st.text() | st.none() | st.booleans(), lambda s: st.lists(s) | st.dictionaries(st.text(), s), max_leaves=20))
+def test_reading_does_not_depend_on_key_order(value):
+    try:
+        text = dumps({"x": value, "y": 1}).decode()
+        other = dumps({"y": 1, "x": value}).decode()
+    except Exception:  # a lone surrogate: not JSON
+        return
+    assert digest(text) == digest(other)
+
+
+def test_deeply_nested_arguments_are_read_without_recursion():
+    read = ContractReader(PAY).read('{"a":' * 900 + "1" + "}" * 900)
+    assert len(read.call.leaves) == 1
+
+
+def test_arguments_with_too_many_values_compare_by_their_text():
+    read = ContractReader(PAY).read(dumps({"a": list(range(MAX_LEAVES + 1))}).decode())
+    assert [leaf.kind for leaf in read.call.leaves] == [LeafKind.UNPARSED]
+    assert read.violation is not None
+
+
+def test_a_violation_names_the_argument():
+    assert "account" in (ContractReader(PAY).read('{"account": 7}').violation or "")
+
+
+def test_an_entity_that_is_not_given_may_be_any():
+    assert ContractReader(PAY).read("{}").entities is None
+    assert ContractReader(PAY).read('{"account":"A"}').entities == {Entity("account", "A")}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "effect"),
+    [("read", "write", Effect.WRITE), ("write", "read", Effect.WRITE), ("read", "handoff", Effect.HANDOFF), ("read", "read", Effect.READ)],
+)
+def test_an_effect_is_the_more_dangerous_of_both(baseline, candidate, effect):
+    tooling = Tooling({"t": ToolContract(name="t", effect=baseline)}, {"t": ToolContract(name="t", effect=candidate)})
+    assert tooling.effect("t") is effect
+
+
+def test_an_unknown_tool_is_a_write():
+    assert Tooling({}, {}).effect("surprise") is Effect.WRITE
+
+
+def test_a_contract_without_an_effect_is_a_write():
+    assert ToolContract(name="t").danger is Effect.WRITE
+
+
+def test_the_candidate_cannot_narrow_which_entity_a_call_concerns():
+    baseline, candidate = ToolContract(name="t"), ToolContract(name="t", entity={"device": "id"})
+    tooling = Tooling({"t": baseline}, {"t": candidate})
+    assert tooling.entities("t", tooling.read_replay("t", '{"id": 1}')) is None
+
+
+@pytest.mark.parametrize("field", ["efect", "run", "callable"])
+def test_a_contract_has_no_other_fields_so_nothing_to_call(field):
+    with pytest.raises(ValidationError):
+        ToolContract(**{"name": "t", field: "x"})
+
+
+def test_a_schema_that_is_none_is_refused():
+    with pytest.raises(ValidationError, match="not a JSON Schema"):
+        ToolContract(name="t", parameters={"type": "no such type"})
