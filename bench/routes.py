@@ -113,9 +113,12 @@ async def _raw_call(session: aiohttp.ClientSession, url: str) -> None:
     body = orjson.dumps({"model": "bench", "stream": True, "messages": REQUEST.messages, "tools": REQUEST.tools})
     headers = {"Content-Type": "application/json"}
     async with session.post(f"{url}/chat/completions", data=body, headers=headers) as response:
-        async for line in response.content:
-            if line.startswith(b"data: {"):
-                orjson.loads(line[6:])
+        tail = b""
+        async for data in response.content.iter_any():  # reading line by line would cost a quarter more
+            *lines, tail = (tail + data).split(b"\n")
+            for line in lines:
+                if line.startswith(b"data: {"):
+                    orjson.loads(line[6:])
 
 
 def _print(costs: dict[str, float], calls: dict[str, int]) -> None:
@@ -136,7 +139,8 @@ async def _profile(client: Client) -> None:
 def _tool(name: str) -> dict[str, Any]:
     properties = {key: {"type": "string", "description": f"the {key} to use"} for key in ("customer", "order", "note")}
     parameters = {"type": "object", "properties": properties, "required": ["customer"]}
-    return {"type": "function", "function": {"name": name, "description": f"{name} of a shop", "parameters": parameters}}
+    function = {"name": name, "description": f"{name} of a shop", "parameters": parameters}
+    return {"type": "function", "function": function}
 
 
 REQUEST = ModelRequest(

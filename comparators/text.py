@@ -92,7 +92,8 @@ def _fold_unicode(text: str) -> str:
     text = _INVISIBLE.sub("", text)  # NFKC makes some of its own, and the joiner above has done its work
     for found, replacement in _TYPOGRAPHY:
         text = text.replace(found, replacement)
-    text = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
+    if not text.isascii():
+        text = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
     return " ".join(text.split())
 
 

@@ -15,7 +15,7 @@ import io
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -134,25 +134,26 @@ def write_traces(path: str, traces: Iterable[Trace]) -> int:
 def _packed(raw: BinaryIO, path: str) -> BinaryIO:
     if not path.endswith(".gz"):
         return raw
-    return cast(BinaryIO, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
+    return cast("BinaryIO", gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0))
 
 
 @contextmanager
 def _opened(path: str) -> Iterator[BinaryIO]:
     if path == STANDARD_INPUT:
-        yield _unpacked(cast(io.BufferedReader, sys.stdin.buffer), forced=False)
+        yield _unpacked(cast("io.BufferedReader", sys.stdin.buffer), forced=False)
         return
-    try:
-        raw = open(path, "rb")  # noqa: SIM115 - closed below; what the caller does must not be mapped to UsageError
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be opened: {error.strerror}; give a .jsonl or .jsonl.gz file, or -") from None
-    with raw:
+    with ExitStack() as stack:
+        try:
+            raw = stack.enter_context(Path(path).open("rb"))
+        except OSError as error:
+            hint = "give a .jsonl or .jsonl.gz file, or -"
+            raise UsageError(f"{path}: cannot be opened: {error.strerror}; {hint}") from None
         yield _unpacked(raw, forced=path.endswith(".gz"))
 
 
 def _unpacked(raw: io.BufferedReader, *, forced: bool) -> BinaryIO:
     """Undo gzip, which is told by its first bytes too: standard input has no name."""
-    return cast(BinaryIO, gzip.open(raw)) if forced or raw.peek(2).startswith(_GZIP_MAGIC) else raw
+    return cast("BinaryIO", gzip.open(raw)) if forced or raw.peek(2).startswith(_GZIP_MAGIC) else raw
 
 
 def _damaged(name: str, number: int, error: Exception) -> RecordError:
@@ -308,7 +309,7 @@ def _member(found: object, name: str) -> object:
         config = found.__struct_config__
         return config.tag if name == config.tag_field else getattr(found, name, None)
     if isinstance(found, list | tuple) and name.isascii() and name.isdigit() and int(name[:9]) < len(found):
-        return cast(object, found[int(name[:9])])
+        return cast("object", found[int(name[:9])])
     return None
 
 

@@ -11,10 +11,11 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import BinaryIO, NamedTuple
 from urllib.parse import unquote
@@ -259,11 +260,9 @@ async def recorded_model(
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=STOP_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
+        await _listen(runner, host, port)
         shown = f"[{host}]" if ":" in host else host
         yield f"http://{shown}:{runner.addresses[0][1]}/v1"
-    except OSError as error:
-        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
     finally:
         with anyio.CancelScope(shield=True):
             await runner.cleanup()
@@ -360,6 +359,13 @@ class _Player:
             self._log.flush()
 
 
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except OSError as error:
+        raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
+
+
 def _hung_up(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     """Close the connection under an answer that is not complete."""
     if request.transport is not None:
@@ -437,9 +443,9 @@ def _opened_log(path: str | None) -> Iterator[BinaryIO]:
     if path is None:
         yield sys.stderr.buffer
         return
-    try:
-        log = open(path, "ab")  # noqa: SIM115 - closed below; what is served must not be mapped to UsageError
-    except OSError as error:
-        raise UsageError(f"--log {path}: cannot be written: {error.strerror}") from None
-    with log:
+    with ExitStack() as stack:
+        try:
+            log = stack.enter_context(Path(path).open("ab"))
+        except OSError as error:
+            raise UsageError(f"--log {path}: cannot be written: {error.strerror}") from None
         yield log

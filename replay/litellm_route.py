@@ -200,8 +200,9 @@ def _error_code(error: BaseException) -> Json:
 
 def _import_litellm() -> Any:
     os.environ.update(ENVIRONMENT)
-    # Not an import statement: with one, type checking would differ between installations, and take a minute.
-    litellm: Any = importlib.import_module("litellm")
+    import litellm as module  # noqa: PLC0415 - takes seconds, and must come after the line above
+
+    litellm: Any = module
     for name in _IMPORTED_LATE:
         with suppress(ImportError):
             importlib.import_module(name)

@@ -220,17 +220,23 @@ _MESSAGES: Mapping[DecisionName, str] = {
 }
 
 
-def _apply(rule: Rule, condition: Condition | None, activation: Mapping[str, Json], unfit: str | None) -> Decision | None:
+def _apply(
+    rule: Rule, condition: Condition | None, activation: Mapping[str, Json], unfit: str | None
+) -> Decision | None:
     decision, word = rule.then.decision, rule.then.word
     if decision == "needs_approval" and word in activation["approvals"]:
         return None
+    if condition is not None and unfit is not None:
+        return _cannot_tell(rule, unfit)
     try:
-        if condition is not None and unfit is not None:
-            raise ConditionError(unfit)
         applies = condition is None or condition.holds(activation)
     except ConditionError as error:
-        return Decision("block", rule.id, f"the rule {rule.id} cannot be evaluated on this call", str(error))
+        return _cannot_tell(rule, str(error))
     return Decision(decision, rule.id, _MESSAGES[decision].format(word)) if applies else None
+
+
+def _cannot_tell(rule: Rule, why: str) -> Decision:
+    return Decision("block", rule.id, f"the rule {rule.id} cannot be evaluated on this call", why)
 
 
 def _unfit(activation: Mapping[str, Json]) -> str | None:
@@ -269,8 +275,7 @@ class _CelCondition:
 @cache
 def _cel() -> tuple[Any, Any]:
     """The environment conditions are compiled in, and its type of yes and no."""
-    # Imported here: 13 MB that an empty policy does not need.
-    from cel_expr_python import cel  # type: ignore[import-untyped]  # it ships stubs without py.typed
+    from cel_expr_python import cel  # noqa: PLC0415 - 13 MB that an empty policy does not need
 
     kinds = cel.Type
     variables = {

@@ -12,16 +12,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from jinja2 import StrictUndefined, Template, meta, nodes, pass_context
+from jinja2.exceptions import TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2.nodes import Node
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from replay.errors import RecordError
 from replay.exact_json import Json, dumps
 from replay.trace import Document
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-    from jinja2.nodes import Node
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 #: What every template may use without declaring it.
 BUILT_IN: Mapping[str, str] = {
@@ -78,13 +78,11 @@ class Prompt:
             return _joined(self._template.generate(values))
         except _RENDER_ERRORS as error:
             raise _unrendered(error) from None
-        except _template_error() as error:
+        except TemplateError as error:
             raise _named(_missing(self.text, error, values), error) from None
 
     @cached_property
     def _template(self) -> Template:
-        from jinja2 import TemplateSyntaxError
-
         tree = _environment().parse(self.text or "")
         for problem in _foreign_constructs(tree):
             raise TemplateSyntaxError(problem, tree.lineno)
@@ -99,8 +97,6 @@ class Prompt:
 
 def template_problems(text: str, variables: Sequence[str]) -> tuple[str, ...]:
     """Everything that is wrong with a template, as far as it can be known before there is a trace."""
-    from jinja2 import TemplateSyntaxError, meta
-
     try:
         tree = _environment().parse(text)
         names = meta.find_undeclared_variables(tree)
@@ -130,20 +126,24 @@ def variable_problems(variables: Sequence[str]) -> tuple[str, ...]:
 
 def _foreign_constructs(tree: Node) -> Iterator[str]:
     """What jinja2 knows and the language of prompts does not, in the order of the text."""
-    from jinja2 import nodes
+    for node in tree.find_all(Node):
+        why = _why_foreign(node)
+        if why is not None:
+            yield f"line {node.lineno}: {why}"
 
-    for node in tree.find_all(nodes.Node):
-        kind = type(node).__name__
-        if kind not in _LANGUAGE:
-            yield f"line {node.lineno}: {kind} is not available in prompts"
-        elif isinstance(node, nodes.Call) and not isinstance(node.node, nodes.Getattr):
-            yield f"line {node.lineno}: calls something that is not a method of a value"
-        elif isinstance(node, nodes.Call) and node.node.attr not in _METHODS:
-            yield f"line {node.lineno}: the method {node.node.attr!r} is not available in prompts"
-        elif isinstance(node, nodes.List | nodes.Tuple | nodes.Dict) and _is_read(node) and not _constant(node):
-            yield f"line {node.lineno}: a list or mapping of anything but constants"
-        elif isinstance(node, nodes.Filter) and node.name == "map" and node.args:
-            yield f"line {node.lineno}: map is for attributes only, as in map(attribute='id')"
+
+def _why_foreign(node: Node) -> str | None:
+    kind = type(node).__name__
+    if kind not in _LANGUAGE:
+        return f"{kind} is not available in prompts"
+    if isinstance(node, nodes.Call):
+        method = node.node.attr if isinstance(node.node, nodes.Getattr) else None
+        return None if method in _METHODS else f"calls something other than a method of {', '.join(sorted(_METHODS))}"
+    if isinstance(node, nodes.List | nodes.Tuple | nodes.Dict) and _is_read(node) and not _constant(node):
+        return "a list or mapping of anything but constants"
+    if isinstance(node, nodes.Filter) and node.name == "map" and node.args:
+        return "map is for attributes only, as in map(attribute='id')"
+    return None
 
 
 def _is_read(node: Node) -> bool:
@@ -152,29 +152,24 @@ def _is_read(node: Node) -> bool:
 
 
 def _constant(node: Node) -> bool:
-    from jinja2 import nodes
-
     return all(isinstance(part, nodes.Const | nodes.Pair) for part in node.iter_child_nodes())
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = super()._parse(source, name, filename)
+        for loop in list(tree.find_all(nodes.For)):
+            loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno)
+        return tree
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        owner = getattr(obj, "__self__", None)
+        return isinstance(owner, str | dict) and getattr(obj, "__name__", "") in _METHODS
+
+
 @cache
-def _environment() -> ImmutableSandboxedEnvironment:
-    # Imported here: it takes a tenth of a second, and a bundle may have no template.
-    from jinja2 import StrictUndefined, nodes, pass_context
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-            tree = super()._parse(source, name, filename)
-            for loop in list(tree.find_all(nodes.For)):
-                loop.iter = nodes.Filter(loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno)
-            return tree
-
-        def is_safe_callable(self, obj: Any) -> bool:
-            owner = getattr(obj, "__self__", None)
-            return isinstance(owner, str | dict) and getattr(obj, "__name__", "") in _METHODS
-
-    environment = Sandbox(undefined=StrictUndefined, autoescape=False, loader=None, cache_size=0)
+def _environment() -> _Sandbox:
+    environment = _Sandbox(undefined=StrictUndefined, autoescape=False, loader=None, cache_size=0)
     environment.globals.clear()
     for name in set(environment.filters) - _FILTERS:
         del environment.filters[name]
@@ -215,12 +210,6 @@ def _joined(pieces: Iterator[str]) -> str:
     return "".join(parts)
 
 
-def _template_error() -> type[Exception]:
-    from jinja2 import TemplateError
-
-    return TemplateError
-
-
 def _unrendered(error: Exception) -> RecordError:
     return RecordError(f"the prompt cannot be rendered: {str(error).splitlines()[0]}", stage="prompt")
 
@@ -238,8 +227,6 @@ def _named(path: tuple[str, ...] | None, error: Exception) -> RecordError:
 
 def _missing(text: str, error: Exception, values: Mapping[str, Json]) -> tuple[str, ...] | None:
     """The dotted name, such as ("user", "tier"), whose absence raised `error`; null if it was something else."""
-    from jinja2 import UndefinedError, nodes
-
     named = _UNDEFINED_NAME.search(str(error)) if isinstance(error, UndefinedError) else None
     if named is None:
         return None
@@ -250,8 +237,6 @@ def _missing(text: str, error: Exception, values: Mapping[str, Json]) -> tuple[s
 
 
 def _path(node: Node) -> tuple[str, ...] | None:
-    from jinja2 import nodes
-
     if isinstance(node, nodes.Name):
         return (node.name,) if node.ctx == "load" else None
     inner = _path(node.node) if isinstance(node, nodes.Getattr | nodes.Getitem) else None

@@ -116,12 +116,11 @@ def open_model(spec: RouteSpec, endpoint: Endpoint, *, limiter: RouteLimiter | N
     problems = (*check_params(spec), *check_endpoint(endpoint))
     if problems:
         raise UsageError("the model route cannot be opened: " + "; ".join(problems))
-    # Imported here, since the check of a release needs neither and must be quick.
     if spec.transport == "litellm":
-        from replay.litellm_route import LiteLLMRoute
+        from replay.litellm_route import LiteLLMRoute  # noqa: PLC0415 - the check of a release needs no transport
 
         return LiteLLMRoute(spec, endpoint, limiter=limiter)
-    from replay.openai_route import OpenAIRoute
+    from replay.openai_route import OpenAIRoute  # noqa: PLC0415 - as above
 
     return OpenAIRoute(spec, endpoint, limiter=limiter)
 
@@ -133,8 +132,11 @@ def check_endpoint(endpoint: Endpoint) -> tuple[str, ...]:
         (endpoint.concurrency >= 1, f"concurrency is {endpoint.concurrency}; expected at least 1"),
         (endpoint.max_attempts >= 1, f"max_attempts is {endpoint.max_attempts}; expected at least 1"),
         (rate is None or 0 < rate < math.inf, f"requests_per_minute is {rate}; expected a number above 0, or none"),
-        (_fits_header(endpoint.api_key or ""), "the api_key holds spaces or characters outside printable ASCII"),
-        *((_fits_header(value), f"header {name!r} is not printable ASCII") for name, value in endpoint.headers.items()),
+        (_fits_header(endpoint.api_key or ""), "the api_key is not printable ASCII, or has a space at an end"),
+        *(
+            (_fits_header(value), f"header {name!r} is not printable ASCII, or has a space at an end")
+            for name, value in endpoint.headers.items()
+        ),
     )
     return tuple(problem for fine, problem in checks if not fine)
 

@@ -42,11 +42,18 @@ def calls(*recorded: RecordedCallSpec, text: str | None = None) -> Turn:
     return Turn(message, tuple((spec[2], len(spec) == 4 and bool(spec[3])) for spec in recorded))
 
 
-def a_trace(request: str, turns: Sequence[Turn], *, trace_id: str = "trace-1", **changes: object) -> Trace:
-    """A replayable trace of one request; `changes` are fields of `Trace`."""
+def a_trace(
+    request: str,
+    turns: Sequence[Turn],
+    *,
+    trace_id: str = "trace-1",
+    history: Sequence[Message] = (),
+    **changes: object,
+) -> Trace:
+    """A replayable trace of one request after `history`; `changes` are fields of `Trace`."""
     fields: dict[str, object] = {
         "bundle": BundleRef(id="production"),
-        "request": Request(messages=(Message(role="user", content=request),)),
+        "request": Request(messages=(*history, Message(role="user", content=request))),
         "final_answer": turns[-1].message.text if turns and not turns[-1].message.calls else None,
         **changes,
     }
