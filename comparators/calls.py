@@ -36,6 +36,9 @@ class LeafKind(IntEnum):
     TEXT = 5  # free text: equal when trigram distance <= `Leaf.tolerance`
     UNPARSED = 6  # the raw argument text of a call that is not a JSON object
 
+    # Leaves are kept in sets; Enum would hash the name of the member, in Python.
+    __hash__ = int.__hash__
+
 
 class Leaf(NamedTuple):
     """One argument value. `path` is dotted with list indexes ("items.0.id"); unordered list members share a path."""

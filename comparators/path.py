@@ -50,8 +50,8 @@ def compare_paths(batch: CallBatch, agreement: Agreement) -> Floats:
     result = ((production > 0) ^ (replay > 0)).astype(np.float64)
     rows = np.flatnonzero((production > 0) & (replay > 0))
     rows = rows[~_equal(form, rows)]
-    for chunk, small in _chunks(rows, production, replay):
-        result[chunk] = _Table.of(form, chunk, agreement if small else None).distance()
+    for chunk in _chunks(rows, np.maximum(production, replay)[rows]):
+        result[chunk] = _align(_Side.of(form, 2 * chunk), _Side.of(form, 2 * chunk + 1), agreement)
     return result
 
 
@@ -99,17 +99,83 @@ def _equal(form: NormalForm, rows: Ints) -> Bools:
     return same & (np.bincount(row[differ], minlength=len(rows)) == 0)
 
 
-def _chunks(rows: Ints, production: Ints, replay: Ints) -> Iterator[tuple[Ints, bool]]:
-    """Rows of like size together, and whether their tables are small enough to compare arguments."""
-    cells = (production[rows] + 1) * (replay[rows] + 1)
-    order = np.argsort(cells, kind="stable")
-    rows, cells = rows[order], cells[order]
+def _chunks(rows: Ints, longest: Ints) -> Iterator[Ints]:
+    """Rows of like length together, so that little of a chunk's tables is padding."""
+    order = np.argsort(longest, kind="stable")
+    rows, cells = rows[order], (longest[order] + 1) ** 2
     start = 0
     while start < len(rows):
-        # Tables are padded to the largest of the chunk, which is about its last.
-        end = start + 1
-        end += int(np.searchsorted(np.arange(2, len(rows) - start + 1) * cells[start + 1 :], _CELLS, side="right"))
-        small = cells[start:end] <= _LARGEST_TABLE
-        if small.all():
-            yield rows[start:end], True
-        start = end
+        size = int(np.searchsorted(np.arange(1, len(rows) - start + 1) * cells[start:], _CELLS, side="right"))
+        yield rows[start : start + max(size, 1)]
+        start += max(size, 1)
+
+
+class _Side(NamedTuple):
+    """One side of some rows, padded to the longest: arrays of shape (longest, rows); `length` of shape (rows,)."""
+
+    length: Ints
+    scope: Ints
+    call: Ints
+    tool: Ints
+    weight: Floats
+    least: Floats
+
+    @classmethod
+    def of(cls, form: NormalForm, sequences: Ints) -> _Side:
+        length = form.lengths[sequences]
+        at = np.arange(int(length.max()))[:, np.newaxis]
+        there = at < length
+        entry = np.where(there, form.start[sequences] + at, 0)
+        return cls(
+            length,
+            form.scope[entry],
+            np.where(there, form.call[entry], -1),
+            np.where(there, form.tool[entry], -1),
+            np.where(there, form.weight[entry], 0.0),
+            form.least[entry],
+        )
+
+
+def _align(production: _Side, replay: _Side, agreement: Agreement) -> Floats:
+    """Cost of the best alignment over the sum of weights of each row, shape (rows,).
+
+    One row of all tables at a time; leaving out a call of the replay is a running minimum along it, after the
+    weights up to each column are taken off.
+    """
+    distance = _distances(production, replay, agreement)
+    rows = np.arange(len(production.length))
+    upto = np.concatenate((np.zeros((1, len(rows))), np.cumsum(replay.weight, axis=0)))
+    costs, result = upto, np.zeros(len(rows))
+    for index, weight in enumerate(production.weight):
+        apart = _unequal(production, replay, index) if distance is None else distance[index]
+        step = np.empty_like(upto)
+        np.add(costs, weight, out=step)
+        np.minimum(step[1:], costs[:-1] + (weight + replay.weight) * apart, out=step[1:])
+        step -= upto
+        np.minimum.accumulate(step, axis=0, out=step)
+        step += upto
+        costs = step
+        done = rows[production.length == index + 1]
+        ends = replay.length[done]
+        result[done] = costs[ends, done] / (costs[0, done] + upto[ends, done])
+    return np.minimum(result, 1.0)
+
+
+def _distances(production: _Side, replay: _Side, agreement: Agreement) -> Floats | None:
+    """Distance of every call from every other, shape (production, replay, rows); none if these are too many."""
+    if production.call.shape[0] * replay.call.shape[0] > _LARGEST_TABLE:
+        return None
+    distance = np.ones((len(production.call), *replay.call.shape))
+    comparable = production.tool[:, np.newaxis] == replay.tool
+    comparable &= (production.scope[:, np.newaxis] == replay.scope) & (replay.tool >= 0)
+    left, right, row = np.nonzero(comparable)
+    one, other = production.call[left, row], replay.call[right, row]
+    least = np.maximum(production.least[left, row], replay.least[right, row])
+    distance[left, right, row] = argument_distance(agreement.dice(one, other), least)
+    return distance
+
+
+def _unequal(production: _Side, replay: _Side, index: int) -> NDArray[np.float64]:
+    """Distance of one call from every other by equality alone, shape (replay, rows)."""
+    differ = (production.call[index] != replay.call) | (production.scope[index] != replay.scope)
+    return differ.astype(np.float64)

@@ -4,8 +4,9 @@ A line holds one record of `trace/1` or `agent-trajectory/1`; the record says wh
 is an item too, with its number, reason and bytes, so that a caller can count it, keep it and go on. Only a source
 that cannot be read at all, or a damaged gzip file, ends the reading with an error.
 
-At most one line and its traces are held at a time. A line beyond the limit is never held: its first bytes are
-kept, the rest only counted and hashed, so that it can be found again in the source.
+At most one line and its traces are held at a time; the parser takes up to some 14 times the line for a moment. A
+line beyond the limit is never held: its first bytes are kept, the rest is only counted and hashed, so that it can
+be found again in the source.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ STANDARD_INPUT = "-"
 
 _BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
+#: What a blank line holds.
+_NOTHING = Conversation((), unanswered=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,23 +203,26 @@ def _overlong(stream: BinaryIO, start: bytes) -> _Line:
 
 
 def _items(number: int, line: _Line, limit: int) -> Iterator[Item]:
-    if line.sha256 is not None:
-        reason = f"the line has {line.size} bytes; at most {limit} are read as a record"
-        yield BadLine(number, reason, "read", "", line.raw, line.size, line.sha256)
-        return
-    text = line.raw.removeprefix(_BOM) if number == 1 else line.raw
-    if not text.strip():
-        return
-    try:
-        found = _record(text)
-    except RecordError as error:
-        digest = sha256(line.raw).hexdigest()
-        yield BadLine(number, str(error), error.stage, error.field, line.raw, line.size, digest)
+    found = _read(number, line, limit)
+    if isinstance(found, BadLine):
+        yield found
         return
     for ordinal, trace in enumerate(found.traces):
         yield TraceItem(trace, number, ordinal)
     if found.unanswered:
         yield Unanswered(number, found.unanswered)
+
+
+def _read(number: int, line: _Line, limit: int) -> Conversation | BadLine:
+    if line.sha256 is not None:
+        reason = f"the line has {line.size} bytes; at most {limit} are read as a record"
+        return BadLine(number, reason, "read", "", line.raw, line.size, line.sha256)
+    text = line.raw.removeprefix(_BOM) if number == 1 else line.raw
+    try:
+        return _record(text) if text.strip() else _NOTHING
+    except RecordError as error:
+        digest = sha256(line.raw).hexdigest()
+        return BadLine(number, str(error), error.stage, error.field, line.raw, line.size, digest)
 
 
 def _record(text: bytes) -> Conversation:

@@ -14,13 +14,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from hashlib import sha256
-from typing import TypeAlias
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from consumers.files import BadLine, TraceItem, Unanswered
+from consumers.files import BadLine, Item, TraceItem, Unanswered
 from consumers.journal import Journal
 from consumers.progress import Progress
 from replay.admission import Admission, Refused
@@ -32,9 +30,6 @@ from replay.execution import Attempt, replay
 from replay.models import Model
 from replay.planning import Planner
 from replay.summary import Summary
-
-Item: TypeAlias = TraceItem | BadLine | Unanswered
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -202,6 +197,6 @@ def dead_letter(bad: BadLine, *, run_id: str, topic: str) -> DeadLetter:
         line=bad.line,
         run_id=run_id,
         value_base64=base64.b64encode(bad.raw).decode(),
-        value_sha256=sha256(bad.raw).hexdigest(),
-        value_bytes=len(bad.raw),
+        value_sha256=bad.sha256,
+        value_bytes=bad.size,
     )

@@ -9,7 +9,7 @@ not in it either. The name is: two releases that differ in something no surface 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -233,95 +233,6 @@ def _escaped(key: str) -> str:
     return f"${key}" if key.startswith("$") and key.lstrip("$") == _INTEGER_KEY[1:] else key
 
 
-# -- what a contract says about itself ----------------------------------------------------------------------
-
-#: Keywords that pull in another document. jsonschema_rs would fetch it over HTTP or from the disk.
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-#: Keywords whose branches may know arguments that `properties` does not list.
-_BRANCHES = frozenset({"allOf", "anyOf", "oneOf", "if", "patternProperties", "$dynamicRef", "dependentSchemas"})
-_MAX_HOPS = 32
-
-
-def foreign_references(schema: Json) -> Iterator[str]:
-    """References of a schema that leave the document. None may: a schema is data of this bundle."""
-    stack = [schema]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, list):
-            stack.extend(node)
-        elif isinstance(node, dict):
-            found = (node.get(keyword) for keyword in _REFERENCES)
-            yield from (text for text in found if isinstance(text, str) and not text.startswith("#"))
-            stack.extend(node.values())
-
-
-def contract_problems(contract: ToolContract) -> Iterator[tuple[str, str]]:
-    """(path in the contract, what is wrong) for what its parts say about each other."""
-    for kind, path in contract.entity.items():
-        if not knows_path(contract.parameters, path):
-            yield f"entity.{kind}", f"the schema in `parameters` has no argument {path!r}"
-    for path in contract.arguments:
-        if not knows_path(contract.parameters, path):
-            yield f"arguments.{path}", f"the schema in `parameters` has no argument {path!r}"
-    for index, effect in enumerate(contract.effects):
-        if effect.entity not in contract.entity:
-            known = ", ".join(contract.entity) or "none is declared"
-            yield f"effects[{index}].entity", f"unknown entity {effect.entity!r}; expected one of `entity` ({known})"
-    if contract.effects and contract.effect == "read":
-        yield "effects", "a read changes nothing; expected effect: write, or no effects"
-    for path in _template_arguments(contract.stub_result):
-        if not knows_path(contract.parameters, path):
-            yield "stub_result", f"the schema in `parameters` has no argument {path!r}"
-
-
-def knows_path(schema: Json, path: str) -> bool:
-    """Whether an argument can be at a dotted path. True also where the schema leaves it open."""
-    node = schema
-    for part in path.split("."):
-        node = _followed(node, schema)
-        if not isinstance(node, dict) or not _BRANCHES.isdisjoint(node):
-            return True
-        node = _child(node, part)
-        if node is False:
-            return False
-    return True
-
-
-def _child(node: dict[str, Json], part: str) -> Json:
-    """The schema of one part of a path; false = there is no such part, true = anything may be there."""
-    properties = node.get("properties")
-    if isinstance(properties, dict) and part in properties:
-        return properties[part]
-    if "items" in node or node.get("type") == "array":
-        return node.get("items", True) if part.isdigit() or part in ("*", "[]") else False
-    if part == "*" and properties:
-        return True
-    return node.get("additionalProperties", not isinstance(properties, dict))
-
-
-def _followed(node: Json, root: Json) -> Json:
-    for _ in range(_MAX_HOPS):
-        reference = node.get("$ref") if isinstance(node, dict) else None
-        if not isinstance(reference, str):
-            return node
-        node = root
-        for part in reference.removeprefix("#").strip("/").split("/"):
-            node = node.get(part, True) if isinstance(node, dict) and part else node
-    return True
-
-
-def _template_arguments(template: Json) -> Iterator[str]:
-    stack = [template]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, list):
-            stack.extend(node)
-        elif isinstance(node, dict) and set(node) == {"$arg"} and isinstance(node["$arg"], str):
-            yield node["$arg"]
-        elif isinstance(node, dict):
-            stack.extend(node.values())
-
-
 # -- words ----------------------------------------------------------------------------------------------------
 
 
@@ -359,12 +270,28 @@ def _tools_summary(bundle: Bundle) -> str:
     return f"{len(effects)} tools" + (f": {', '.join(counts)}" if counts else "")
 
 
-_SUMMARY = {
+def _snapshot_summary(bundle: Bundle) -> str:
+    return bundle.retriever_snapshot.id if bundle.retriever_snapshot else "none"
+
+
+def _policy_summary(bundle: Bundle) -> str:
+    return f"{len(bundle.policy.rules)} rules"
+
+
+def _evals_summary(bundle: Bundle) -> str:
+    return f"{len(bundle.eval_suite)} cases"
+
+
+def _rollout_summary(bundle: Bundle) -> str:
+    return f"{len(bundle.rollout_policy.stages)} stages" if bundle.rollout_policy else "none"
+
+
+_SUMMARY: Mapping[Surface, Callable[[Bundle], str]] = {
     "prompt_version": _prompt_summary,
     "model_route": _route_summary,
-    "retriever_snapshot": lambda it: it.retriever_snapshot.id if it.retriever_snapshot else "none",
+    "retriever_snapshot": _snapshot_summary,
     "tool_contracts": _tools_summary,
-    "guardrail_policy": lambda it: f"{len(it.policy.rules)} rules",
-    "eval_suite": lambda it: f"{len(it.eval_suite)} cases",
-    "rollout_policy": lambda it: f"{len(it.rollout_policy.stages)} stages" if it.rollout_policy else "none",
+    "guardrail_policy": _policy_summary,
+    "eval_suite": _evals_summary,
+    "rollout_policy": _rollout_summary,
 }

@@ -16,8 +16,10 @@ import msgspec
 from replay.exact_json import Json, dumps
 from replay.trace import Count, Money, NonEmpty, Record, Usage
 
-Mode: TypeAlias = Literal["forced", "free"]
+#: `recorded`: nothing was replayed, two recordings were compared.
+Mode: TypeAlias = Literal["forced", "free", "recorded"]
 Lane: TypeAlias = Literal["candidate", "baseline"]
+#: The ways to replay.
 MODES: tuple[Mode, ...] = ("forced", "free")
 
 #: How a unit (candidate x mode x lane x sample) of an admitted trace ended. Only the first two carry scores.
@@ -38,6 +40,7 @@ REFUSALS: dict[str, str] = {
     "mixed_bundle": "its spans name two bundles",
     "not_sampled": "outside the sample",
     "filtered": "does not match --where",
+    "unpaired": "the other recording has no conversation with this key",
 }
 
 

@@ -18,12 +18,13 @@ from comparators import answers, cost, guardrails, latency, toolcalls
 from comparators.calls import CallPair
 from comparators.spec import COMPARATOR_SET, Column, Evidence, Status, Statuses
 from replay.comparison import CallRecord, Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
+from replay.contract import Tooling
 from replay.execution import Attempt, Plan
 from replay.planning import Planner
 from replay.severity import ANSWER_MISSING, ATTEMPTED_WRITE, Rule, fired
-from replay.sides import DecisionEvent, Pair, production_side, replay_side, replayed_pair
+from replay.sides import DecisionEvent, Pair, production_side, recorded_pair, replay_side, replayed_pair
 from replay.stubs import FAITHFUL
-from replay.trace import Usage
+from replay.trace import Trace, Usage
 from replay.wire import encode
 
 #: Evidence lines kept per flag; the rest is in the calls of both sides.
@@ -78,7 +79,7 @@ class Comparer:
         assert isinstance(item.result, Attempt)  # noqa: S101 - `_can_be_scored` has asked
         baseline = self.planner.baseline
         return replayed_pair(
-            item.job.plan, item.result, baseline_prices=baseline.prices, guarded=baseline.policy.is_empty
+            item.job.plan, item.result, baseline_prices=baseline.prices, guarded=not baseline.policy.rules
         )
 
     def _comparison(
@@ -124,6 +125,31 @@ class Comparer:
             replay=replay_side(attempt) if attempt is not None else Side(),
         )
         return fit(comparison, content=self.content, max_bytes=self.max_record_bytes)
+
+
+def compare_recordings(
+    recordings: Sequence[tuple[Trace, Trace]], *, tooling: Tooling, blanks: Sequence[Comparison]
+) -> list[Comparison]:
+    """Score two recordings of the same tasks; `blanks` say who was compared with whom, one per pair."""
+    pairs = [recorded_pair(production, candidate, tooling) for production, candidate in recordings]
+    return [
+        fit(_filled(blank, pair, scores), content="full", max_bytes=256 << 10)
+        for blank, pair, scores in zip(blanks, pairs, measure(pairs), strict=True)
+    ]
+
+
+def _filled(blank: Comparison, pair: Pair, scores: dict[str, Score]) -> Comparison:
+    flags = flags_of(pair, scores)
+    return replace(
+        blank,
+        comparator_set=COMPARATOR_SET,
+        scores=scores,
+        flags=flags,
+        severity=max((flag.severity for flag in flags), default=0),
+        first_divergence=pair.first_divergence,
+        production=pair.production,
+        replay=pair.replay,
+    )
 
 
 def measure(pairs: Sequence[Pair]) -> list[dict[str, Score]]:

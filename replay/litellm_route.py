@@ -200,7 +200,7 @@ def _error_code(error: BaseException) -> Json:
 
 def _import_litellm() -> Any:
     os.environ.update(ENVIRONMENT)
-    import litellm as module  # noqa: PLC0415 - takes seconds, and must come after the line above
+    import litellm as module  # takes seconds, and must come after the line above
 
     litellm: Any = module
     for name in _IMPORTED_LATE:

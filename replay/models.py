@@ -51,8 +51,9 @@ class Endpoint:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown, longest first, so that masking one leaves no rest of another."""
-        values = {value for value in (self.api_key, *self.headers.values()) if value and len(value) >= SHORTEST_SECRET}
-        return tuple(sorted(values, key=len, reverse=True))
+        query = (self.url or "").partition("?")[2]
+        values = {value for value in (self.api_key, query, *self.headers.values()) if value is not None}
+        return tuple(sorted((value for value in values if len(value) >= SHORTEST_SECRET), key=len, reverse=True))
 
     def __repr__(self) -> str:
         url = self.url and _SECRET_IN_URL.sub("***", self.url)

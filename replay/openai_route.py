@@ -35,7 +35,7 @@ TRANSPORT_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
     (aiohttp.ContentTypeError, "bad_response", "the answer is of another type than it says"),
     (aiohttp.ClientConnectorError, "connection", "could not connect; check the route's URL and that the server runs"),
     (aiohttp.ServerDisconnectedError, "connection", "the connection was closed before an answer came"),
-    (aiohttp.ClientPayloadError, "connection", "the answer was cut"),
+    (aiohttp.ClientPayloadError, "connection", "the answer was cut or cannot be unpacked"),
     (aiohttp.ClientResponseError, "bad_response", "the answer is not HTTP"),
     (aiohttp.ClientError, "connection", "the connection failed"),
     (OSError, "connection", "the connection failed"),

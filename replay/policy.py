@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from replay.exact_json import Json
 
@@ -47,11 +47,13 @@ class _Model(BaseModel):
 class On(_Model):
     """Which calls a rule is about."""
 
-    tool: str | list[str]
+    tool: list[str] = Field(min_length=1)
+    """Names, or "*" for every tool. One name may stand without a list."""
 
-    @property
-    def tools(self) -> tuple[str, ...]:
-        return (self.tool,) if isinstance(self.tool, str) else tuple(self.tool)
+    @field_validator("tool", mode="before")
+    @classmethod
+    def _in_a_list(cls, value: Json) -> Json:
+        return [value] if isinstance(value, str) else value
 
 
 class Then(_Model):
@@ -87,7 +89,7 @@ class Rule(_Model):
     then: Then
 
     def concerns(self, tool: str) -> bool:
-        return EVERY_TOOL in self.on.tools or tool in self.on.tools
+        return EVERY_TOOL in self.on.tool or tool in self.on.tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +193,7 @@ def rule_problems(rule: Rule, parameters: Mapping[str, Mapping[str, Json]]) -> I
     `parameters` are the schemas of the offered tools. An argument no schema knows is a missing key, and would
     block every call.
     """
-    for tool in rule.on.tools:
+    for tool in rule.on.tool:
         if tool != EVERY_TOOL and tool not in parameters:
             yield "on.tool", f"no contract has the name {tool!r}; expected one of {', '.join(parameters) or 'none'}"
     if rule.when is None:
@@ -201,7 +203,7 @@ def rule_problems(rule: Rule, parameters: Mapping[str, Mapping[str, Json]]) -> I
     except ConditionError as error:
         yield "when", f"not a CEL condition: {error}"
         return
-    for tool in rule.on.tools:
+    for tool in rule.on.tool:
         for name in _unknown_arguments(rule.when, parameters.get(tool)):
             yield "when", f"{tool} has no argument {name!r}"
 

@@ -35,17 +35,22 @@ MAX_PROMPT = 1_000_000
 #: Turns of loops in one rendering. Nested loops that write nothing would never end.
 MAX_STEPS = 100_000
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: The nodes of a template's syntax tree, by jinja2's names. What is not here is refused.
-_LANGUAGE = frozenset(
+_LANGUAGE = _words(
     "And Assign Call Compare CondExpr Const Dict Filter For Getattr Getitem If Keyword List Name Neg Not Operand Or "
-    "Output Pair Slice Template TemplateData Test Tuple".split()
+    "Output Pair Slice Template TemplateData Test Tuple"
 )
 #: Filters whose output is bounded by their input and the same every time: no `random`, no `center(10**9)`.
-_FILTERS = frozenset(
+_FILTERS = _words(
     "abs capitalize count d default dictsort first float int items join last length list lower map max min reject "
-    "rejectattr reverse select selectattr sort string title tojson trim unique upper wordcount".split()
+    "rejectattr reverse select selectattr sort string title tojson trim unique upper wordcount"
 )
-_METHODS = frozenset("endswith get items keys lower lstrip rstrip split startswith strip title upper values".split())
+_METHODS = _words("endswith get items keys lower lstrip rstrip split startswith strip title upper values")
 
 #: Where a rendering keeps the number of steps it has left; no template can name it.
 _STEPS_LEFT = "steps left"

@@ -27,7 +27,7 @@ class SettingError(ValueError):
 
 
 def _setting(default: Any, parse: Parse, help_text: str, *, secret: bool = False) -> Any:
-    return field(default=default, metadata={"parse": parse, "help": help_text, "secret": secret})
+    return field(default=default, repr=not secret, metadata={"parse": parse, "help": help_text, "secret": secret})
 
 
 def _whole(low: int) -> Parse:

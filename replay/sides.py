@@ -103,6 +103,7 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
         first_divergence=first_divergence(
             _recorded_views(production, ours, tooling), _recorded_views(candidate, theirs, tooling)
         ),
+        guarded=any(isinstance(step, Guardrail) for step in (*production.steps, *candidate.steps)),
     )
 
 

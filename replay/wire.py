@@ -47,9 +47,15 @@ def decode(kind: type[RecordT], data: bytes | str) -> RecordT:
     return from_json(kind, loads(data))
 
 
-def from_json(kind: type[RecordT], value: Json, *, upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS) -> RecordT:
+def from_json(
+    kind: type[RecordT],
+    value: Json,
+    *,
+    schemas: Mapping[type[Record], tuple[str, int]] = SCHEMAS,
+    upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
+) -> RecordT:
     """Make a record of a JSON value that was already read."""
-    name, major = SCHEMAS[kind]
+    name, major = schemas[kind]
     if not isinstance(value, dict):
         raise RecordError(f"a {name} record is a JSON object; this is {_kind_of(value)}", field="$")
     found = _major(value, name)

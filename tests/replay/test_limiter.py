@@ -206,8 +206,16 @@ async def test_a_mistaken_header_does_not_stop_a_route_for_a_day() -> None:
 async def test_requests_per_minute_space_the_calls() -> None:
     clock = Clock()
     shared = limiter(clock, requests_per_minute=30, concurrency=8)
-    replies = await asyncio.gather(*(shared.run(script(REPLY), timeout_seconds=1) for _ in range(4)))
-    assert [reply.waited_ns for reply in replies] == [0, 2e9, 4e9, 6e9]
+    sent: list[float] = []
+
+    async def attempt(_number: int) -> ModelReply:
+        sent.append(clock.now)
+        return REPLY
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(shared.run(attempt, timeout_seconds=1))
+    assert sent == [1000.0, 1002.0, 1004.0, 1006.0]
 
 
 async def test_calls_at_once_are_limited() -> None:
