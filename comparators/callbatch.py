@@ -6,7 +6,7 @@ batch, so an order by number is an order by content and no score can tell in whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -19,6 +19,7 @@ from comparators.spec import Bools, Floats, Ints
 #: Numbers below this are used as they are, larger ones are replaced by their rank: keys of several numbers
 #: packed into 64 bits must not overflow.
 _SMALL = 1 << 20
+_DIGEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,16 @@ class CallBatch:
 
     @classmethod
     def of(cls, pairs: Sequence[CallPair]) -> CallBatch:
-        """Raises `ValueError` when a weight is negative or not finite."""
+        """Raises `ValueError` when a weight is negative or not finite, or a digest has not 16 bytes."""
         sides = list(chain.from_iterable(pairs))
         events = tuple(chain.from_iterable(sides))
         # All events at once, field by field: the transposition is one call.
         called, effects, outcomes, steps, group_of, weights, valid, _ = zip(*events, strict=True) if events else [()] * 8
-        tools, digests, _ = zip(*called, strict=True) if called else ((), (), ())
-        unique = dict(zip(digests, called, strict=True))
-        calls = tuple(unique[digest] for digest in sorted(unique))
-        sequence = np.repeat(np.arange(len(sides)), [len(side) for side in sides])
-        group = _small(_integers(group_of))
+        call, calls = _interned(called)
+        tools = [each.tool for each in calls]
+        tool_number = {tool: number for number, tool in enumerate(sorted(set(tools)))}
+        sequence = np.repeat(np.arange(len(sides)), np.fromiter(map(len, sides), np.int64, len(sides)))
+        group = _small(np.array(group_of, dtype=np.int64))
         groups = int(group.max(initial=0)) + 1
         weight = np.array(weights, dtype=np.float64)
         if not np.all((weight >= 0) & (weight < np.inf)):
@@ -71,21 +72,21 @@ class CallBatch:
         return cls(
             rows=len(pairs),
             calls=calls,
-            tool_of=_interned([call.tool for call in calls], sorted(set(tools))),
+            tool_of=np.array([tool_number[tool] for tool in tools], dtype=np.int64),
             events=events,
             sequence=sequence,
             scope=(sequence >> 1) * groups + group,
             groups=groups,
-            call=_interned(digests, [call.digest for call in calls]),
+            call=call,
             effect=np.frombuffer(bytes(effects), dtype=np.uint8),
             outcome=np.frombuffer(bytes(outcomes), dtype=np.uint8),
-            step=_small(_integers(steps)),
+            step=_small(np.array(steps, dtype=np.int64)),
             weight=weight,
             valid=np.array(valid, dtype=np.bool_),
         )
 
 
-def starts_of_runs(ascending: Ints) -> Bools:
+def starts_of_runs(ascending: NDArray[np.integer]) -> Bools:
     """Where a sorted array takes a new value, shape as given."""
     first = np.ones(len(ascending), dtype=np.bool_)
     np.not_equal(ascending[1:], ascending[:-1], out=first[1:])
@@ -98,16 +99,23 @@ def positions_in_runs(first: Bools) -> Ints:
     return index - np.maximum.accumulate(np.where(first, index, 0))
 
 
-def _integers(values: Iterable[int]) -> Ints:
-    return np.fromiter(values, dtype=np.int64)
-
-
 def _small(values: Ints) -> Ints:
     if len(values) == 0 or (values.min() >= 0 and values.max() < _SMALL):
         return values
     return np.unique(values, return_inverse=True)[1]
 
 
-def _interned(values: Sequence[str] | Sequence[bytes], ordered: Sequence[str] | Sequence[bytes]) -> Ints:
-    number = dict(zip(ordered, range(len(ordered)), strict=True))
-    return np.fromiter(map(number.__getitem__, values), dtype=np.int64, count=len(values))
+def _interned(called: Sequence[CanonicalCall]) -> tuple[Ints, tuple[CanonicalCall, ...]]:
+    """The number of each call, and the distinct calls, both in the order of digests."""
+    joined = b"".join([call.digest for call in called])
+    if len(joined) != _DIGEST * len(called):
+        raise ValueError(f"the digest of a call must have {_DIGEST} bytes")
+    high, low = np.frombuffer(joined, dtype=">u8").astype(np.uint64).reshape(-1, 2).T
+    order = np.argsort(high, kind="stable")
+    first = starts_of_runs(high[order])
+    if np.any(~first[1:] & (low[order][1:] != low[order][:-1])):  # equal halves, unequal digests
+        order = np.lexsort((low, high))
+        first = starts_of_runs(high[order]) | starts_of_runs(low[order])
+    number = np.empty(len(called), dtype=np.int64)
+    number[order] = np.cumsum(first) - 1
+    return number, tuple(called[event] for event in order[first].tolist())

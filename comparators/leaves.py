@@ -23,13 +23,10 @@ DECIMAL_TOLERANCE = 1e-9
 #: Unordered members of one path that are matched within their tolerance; of more, equal ones only.
 _MOST_TOLERANT = 32
 
-_TOLERANT = frozenset((LeafKind.DECIMAL, LeafKind.TEXT))
+#: Kinds whose leaves may agree without being equal.
+TOLERANT_KINDS = frozenset((LeafKind.DECIMAL, LeafKind.TEXT))
 _NUMBERS = frozenset((LeafKind.DECIMAL, LeafKind.INTEGER))
 _STRINGS = frozenset((LeafKind.TEXT, LeafKind.STRING))
-
-
-def is_tolerant(leaf: Leaf) -> bool:
-    return leaf.kind in _TOLERANT
 
 
 def agree(one: Leaf, other: Leaf) -> bool:
@@ -74,7 +71,7 @@ def _by_path(leaves: Sequence[Leaf]) -> dict[str, list[Leaf]]:
 def _match_one_path(left: Sequence[Leaf], right: Sequence[Leaf]) -> Difference:
     if not left or not right:
         return Difference(0, tuple(left), tuple(right))
-    if max(len(left), len(right)) > _MOST_TOLERANT or not any(map(is_tolerant, (*left, *right))):
+    if max(len(left), len(right)) > _MOST_TOLERANT or TOLERANT_KINDS.isdisjoint(leaf.kind for leaf in (*left, *right)):
         return _match_equal(left, right)
     disagree = [[0.0 if agree(one, other) else 1.0 for other in right] for one in left]
     partner = [col if col >= 0 and not disagree[row][col] else -1 for row, col in enumerate(assign(disagree))]

@@ -50,8 +50,9 @@ def compare_paths(batch: CallBatch, agreement: Agreement) -> Floats:
     result = ((production > 0) ^ (replay > 0)).astype(np.float64)
     rows = np.flatnonzero((production > 0) & (replay > 0))
     rows = rows[~_equal(form, rows)]
+    close = _close(form, rows[production[rows] * replay[rows] <= _LARGEST_TABLE], agreement)
     for chunk in _chunks(rows, np.maximum(production, replay)[rows]):
-        result[chunk] = _align(_Side.of(form, 2 * chunk), _Side.of(form, 2 * chunk + 1), agreement)
+        result[chunk] = _align(_Side.of(form, 2 * chunk), _Side.of(form, 2 * chunk + 1), close.among(chunk))
     return result
 
 
@@ -136,13 +137,12 @@ class _Side(NamedTuple):
         )
 
 
-def _align(production: _Side, replay: _Side, agreement: Agreement) -> Floats:
+def _align(production: _Side, replay: _Side, close: _Close) -> Floats:
     """Cost of the best alignment over the sum of weights of each row, shape (rows,).
 
     One row of all tables at a time; leaving out a call of the replay is a running minimum along it, after the
     weights up to each column are taken off.
     """
-    distance = _distances(production, replay, agreement)
     rows = np.arange(len(production.length))
     upto = np.concatenate((np.zeros((1, len(rows))), np.cumsum(replay.weight, axis=0)))
     costs, result = upto, np.zeros(len(rows))
@@ -159,23 +159,3 @@ def _align(production: _Side, replay: _Side, agreement: Agreement) -> Floats:
         ends = replay.length[done]
         result[done] = costs[ends, done] / (costs[0, done] + upto[ends, done])
     return np.minimum(result, 1.0)
-
-
-def _distances(production: _Side, replay: _Side, agreement: Agreement) -> Floats | None:
-    """Distance of every call from every other, shape (production, replay, rows); none if these are too many."""
-    if production.call.shape[0] * replay.call.shape[0] > _LARGEST_TABLE:
-        return None
-    distance = np.ones((len(production.call), *replay.call.shape))
-    comparable = production.tool[:, np.newaxis] == replay.tool
-    comparable &= (production.scope[:, np.newaxis] == replay.scope) & (replay.tool >= 0)
-    left, right, row = np.nonzero(comparable)
-    one, other = production.call[left, row], replay.call[right, row]
-    least = np.maximum(production.least[left, row], replay.least[right, row])
-    distance[left, right, row] = argument_distance(agreement.dice(one, other), least)
-    return distance
-
-
-def _unequal(production: _Side, replay: _Side, index: int) -> NDArray[np.float64]:
-    """Distance of one call from every other by equality alone, shape (replay, rows)."""
-    differ = (production.call[index] != replay.call) | (production.scope[index] != replay.scope)
-    return differ.astype(np.float64)

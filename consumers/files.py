@@ -108,9 +108,12 @@ def count_lines(path: str) -> int | None:
     """Count the lines of a file, for a progress bar; null where counting would use up or cannot reach the end."""
     if not Path(path).is_file():
         return None
+    count, block = 0, b"\n"
     try:
         with _opened(path) as stream:
-            return sum(block.count(b"\n") for block in iter(lambda: stream.read(KEPT_BYTES), b""))
+            for block in iter(lambda: stream.read(KEPT_BYTES), b""):
+                count += block.count(b"\n")
+        return count + (not block.endswith(b"\n"))
     except (UsageError, OSError, EOFError, zlib.error):  # the reading itself will say what is wrong
         return None
 

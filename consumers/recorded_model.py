@@ -43,8 +43,8 @@ from replay.models import PREFIX_HEADER, REPLAY_HEADER
 from replay.trace import Message, ModelCall, Trace
 
 LOOPBACK = "127.0.0.1"
-#: Requests in flight get this long when the server is told to stop.
-STOP_SECONDS = 2.0
+#: Requests in flight get this long when the server is told to stop, and as long again to be cancelled.
+STOP_SECONDS = 1.0
 #: A stream is written in at most so many parts after its first: spread over its time, yet cheap.
 STREAM_PARTS = 4
 #: Answers kept ready to be sent.

@@ -172,27 +172,27 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 _COMMANDS = (
-    Command("run", "replay a file of traces against a candidate bundle", _run_arguments, "consumers.commands:run"),
-    Command("compare", "compare two recordings, without a model", _compare_arguments, "consumers.commands:compare"),
-    Command("demo", "see it work: no key, no broker", _demo_arguments, "consumers.commands:demo"),
+    Command("run", "replay a file of traces against a candidate bundle", _run_arguments, "consumers.run_command:run"),
+    Command("compare", "compare two recordings, without a model", _compare_arguments, "consumers.compare_command:compare"),
+    Command("demo", "see it work: no key, no broker", _demo_arguments, "consumers.demo:demo"),
     Command(
-        "recorded-model", "serve recorded answers as a model", _recorded_arguments, "consumers.commands:recorded_model"
+        "recorded-model", "serve recorded answers as a model", _recorded_arguments, "consumers.recorded_command:recorded_model"
     ),
-    Command("config", "show every setting, its value and origin", _common, "consumers.commands:config"),
+    Command("config", "show every setting, its value and origin", _common, "consumers.bundle_commands:config"),
 )
 _GROUPS = {
     "bundle": (
         "work with release bundles",
         (
-            Command("infer", "make a skeleton from traces", _infer_arguments, "consumers.commands:bundle_infer"),
-            Command("check", "list everything wrong with it", _bundle_argument, "consumers.commands:bundle_check"),
-            Command("show", "print it resolved", _bundle_argument, "consumers.commands:bundle_show"),
-            Command("digest", "print its identity", _bundle_argument, "consumers.commands:bundle_digest"),
-            Command("diff", "say in words what changed", _diff_arguments, "consumers.commands:bundle_diff"),
+            Command("infer", "make a skeleton from traces", _infer_arguments, "consumers.bundle_commands:infer"),
+            Command("check", "list everything wrong with it", _bundle_argument, "consumers.bundle_commands:check"),
+            Command("show", "print it resolved", _bundle_argument, "consumers.bundle_commands:show"),
+            Command("digest", "print its identity", _bundle_argument, "consumers.bundle_commands:digest"),
+            Command("diff", "say in words what changed", _diff_arguments, "consumers.bundle_commands:diff"),
         ),
     ),
     "traces": (
         "work with trace files",
-        (Command("convert", "write any trace file as trace/1", _convert_arguments, "consumers.commands:traces_convert"),),
+        (Command("convert", "write any trace file as trace/1", _convert_arguments, "consumers.bundle_commands:convert"),),
     ),
 }

@@ -48,6 +48,10 @@ _LONGEST_CHAIN = 8
 _PASSED_HEADER = f"llm_provider-{PREFIX_HEADER}"
 
 
+#: litellm keeps its HTTP clients for the whole process, and two lanes may share one: the last route closes them.
+_using_clients: set[LiteLLMRoute] = set()
+
+
 class LiteLLMRoute:
     """`replay.models.Model` through litellm. Times start when litellm is called: its own work is in them."""
 
@@ -81,8 +85,10 @@ class LiteLLMRoute:
 
     async def aclose(self) -> None:
         """See `replay.models.Model`."""
-        if self._litellm is not None:
+        _using_clients.discard(self)
+        if self._litellm is not None and not _using_clients:
             await self._litellm.close_litellm_async_clients()
+            self._litellm.in_memory_llm_clients_cache.flush_cache()  # it would hand out closed ones
 
     async def _start(self) -> None:
         async with self._starting:
@@ -92,6 +98,7 @@ class LiteLLMRoute:
                 async for _ in await litellm.acompletion(**_WARM_UP):
                     pass
                 self._litellm = litellm
+                _using_clients.add(self)
 
     async def _attempt(self, fields: dict[str, Any]) -> ModelReply | Refusal:
         started_ns = perf_counter_ns()

@@ -177,12 +177,12 @@ class Policy:
 
 def compile_condition(text: str) -> Condition:
     """Compile CEL. Raises `ConditionError` with what was found and where."""
-    environment, boolean = _cel()
+    environment, truths = _cel()
     try:
         expression = environment.compile(text)
     except Exception as error:  # noqa: BLE001 - the binding raises RuntimeError and whatever C++ threw
         raise ConditionError(_compiler_message(str(error))) from None
-    if not boolean.is_assignable_from(expression.return_type()):
+    if not any(expression.return_type() == truth for truth in truths):
         raise ConditionError(f"is of type {expression.return_type().name()}; expected bool")
     return _CelCondition(expression)
 
@@ -275,8 +275,8 @@ class _CelCondition:
 
 
 @cache
-def _cel() -> tuple[Any, Any]:
-    """The environment conditions are compiled in, and its type of yes and no."""
+def _cel() -> tuple[Any, tuple[Any, ...]]:
+    """The environment conditions are compiled in, and the types a condition may have."""
     from cel_expr_python import cel  # noqa: PLC0415 - 13 MB that an empty policy does not need
 
     kinds = cel.Type
@@ -290,7 +290,7 @@ def _cel() -> tuple[Any, Any]:
         "calls": kinds.List(kinds.Map(kinds.STRING, kinds.DYN)),
         "now": kinds.DYN,
     }
-    return cel.NewEnv(variables=variables), kinds.BOOL
+    return cel.NewEnv(variables=variables), (kinds.BOOL, kinds.DYN)
 
 
 _TEXT_IN_CEL = re.compile(r"""[rR]?("([^"\\]|\\.)*"|'([^'\\]|\\.)*')""")

@@ -105,7 +105,9 @@ def template_problems(text: str, variables: Sequence[str]) -> tuple[str, ...]:
     try:
         tree = _environment().parse(text)
         names = meta.find_undeclared_variables(tree)
-        _environment().from_string(text)
+        foreign = tuple(_foreign_constructs(tree))
+        if not foreign:  # compiling evaluates constants, so only what is known to be small is compiled
+            _environment().from_string(text)
     except TemplateSyntaxError as error:
         return (f"line {error.lineno}: not a template: {error.message}",)
     except (RecursionError, SyntaxError, ValueError, OverflowError) as error:
@@ -115,7 +117,7 @@ def template_problems(text: str, variables: Sequence[str]) -> tuple[str, ...]:
         f"uses the undeclared variable {name!r}; expected one of {', '.join(known)}, or list it under `variables`"
         for name in sorted(names.difference(known))
     )
-    return (*undeclared, *_foreign_constructs(tree))
+    return (*undeclared, *foreign)
 
 
 def variable_problems(variables: Sequence[str]) -> tuple[str, ...]:
@@ -146,6 +148,8 @@ def _why_foreign(node: Node) -> str | None:
         return None if method in _METHODS else f"calls something other than a method of {', '.join(sorted(_METHODS))}"
     if isinstance(node, nodes.List | nodes.Tuple | nodes.Dict) and _is_read(node) and not _constant(node):
         return "a list or mapping of anything but constants"
+    if isinstance(node, nodes.Filter) and node.name not in _environment().filters:
+        return f"the filter {node.name!r} is not one of {', '.join(sorted(_FILTERS))}"
     if isinstance(node, nodes.Filter) and node.name == "map" and node.args:
         return "map is for attributes only, as in map(attribute='id')"
     return None
@@ -157,10 +161,14 @@ def _is_read(node: Node) -> bool:
 
 
 def _constant(node: Node) -> bool:
-    return all(isinstance(part, nodes.Const | nodes.Pair) for part in node.iter_child_nodes())
+    parts = list(node.iter_child_nodes())
+    return all(isinstance(part, nodes.Const) or (isinstance(part, nodes.Pair) and _constant(part)) for part in parts)
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
+    #: Intercepted, so that jinja2 does not work them out while it compiles: 'a' * 10**9 would take all memory.
+    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
         for loop in list(tree.find_all(nodes.For)):

@@ -54,6 +54,7 @@ class ScriptedServer:
         self.received: list[Received] = []
         self.at_once = 0
         self.most_at_once = 0
+        self.asked = asyncio.Event()
         self.client_gone = asyncio.Event()
         self._port = 0
 
@@ -79,6 +80,7 @@ class ScriptedServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
         self.received.append(Received(request.raw_path, dict(request.headers), body, id(request.transport)))
+        self.asked.set()
         reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

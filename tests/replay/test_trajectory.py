@@ -426,11 +426,7 @@ def mutate(value: dict, path: tuple, replacement: object, how: str) -> None:
         holder[path[-1]] = replacement
 
 
-REAL = [
-    value
-    for name in FILES
-    for value in sorted(corpus(name), key=lambda value: len(value["messages"]))[5:60:18]
-]
+REAL = [value for name in FILES for value in sorted(corpus(name), key=lambda value: len(value["messages"]))[5:60:18]]
 
 
 @settings(max_examples=400, deadline=None)

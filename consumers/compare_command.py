@@ -1,0 +1,94 @@
+"""`shadow-replay compare`: two or three recordings in, comparisons and a summary out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from consumers.compare import Recording, bury, compare_lane, read_recording
+from consumers.files import parse_where, read_items
+from consumers.journal import COMPARISONS, DEAD_LETTERS, Journal
+from consumers.run_command import DONE, print_json, print_lines, settings_of
+from consumers.toolsets import load_toolsets
+from replay.bundle_infer import contracts_of
+from replay.contract import ToolContract
+from replay.errors import UsageError
+from replay.exact_json import Json, dumps
+from replay.summary import Summary, summary_json
+from replay.summary_text import summary_lines
+
+#: What pairs two records unless --key says otherwise.
+DEFAULT_KEY = "request.attributes.pair_key"
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """The command. It calls no model, so it starts afresh each time and needs no resume."""
+    settings = settings_of(arguments).settings
+    out = Path(arguments.out)
+    recordings = _recordings(arguments, settings.max_line_bytes)
+    toolsets = load_toolsets(arguments.toolsets, beside=arguments.production)
+    contracts = _contracts(recordings, toolsets)
+    identity = _identity(arguments)
+    run_id = f"compare-{sha256(dumps(identity, sort_keys=True)).hexdigest()[:24]}"
+    summary = Summary()
+    _start_afresh(out)
+    with Journal.open(out, identity={**identity, "run_id": run_id}) as journal:
+        production = recordings[0]
+        summary.traces = sum(recording.traces for recording in recordings)
+        for recording in recordings:
+            bury(recording, journal=journal, run_id=run_id, summary=summary)
+        for recording, lane in zip(recordings[1:], ("candidate", "baseline"), strict=False):
+            compare_lane(
+                production,
+                recording,
+                contracts=contracts,
+                lane=lane,
+                run_id=run_id,
+                journal=journal,
+                summary=summary,
+            )
+        written = summary_json(summary, facts={"run_id": run_id}, worst=settings.worst)
+        journal.summarise(written)
+    if not summary.admitted:
+        raise UsageError(f"no conversation of {arguments.production} has a partner in {arguments.candidate}: see --key")
+    title = f"{arguments.production} -> {arguments.candidate}, results in {out}"
+    print_json(written) if arguments.json else print_lines(summary_lines(summary, title=title, worst=settings.worst))
+    return DONE
+
+
+def _recordings(arguments: argparse.Namespace, max_line_bytes: int) -> list[Recording]:
+    key = tuple((arguments.key or DEFAULT_KEY).split("."))
+    files = [
+        (arguments.production, arguments.where),
+        (arguments.candidate, arguments.where_b),
+        *([(arguments.lane, arguments.where_lane)] if arguments.lane else []),
+    ]
+    return [
+        read_recording(
+            Path(file).name,
+            read_items(file, max_line_bytes=max_line_bytes),
+            key=key,
+            where=[parse_where(text) for text in where],
+        )
+        for file, where in files
+    ]
+
+
+def _contracts(recordings: list[Recording], toolsets: Mapping[str, Json] | None) -> dict[str, ToolContract]:
+    """Effects decide what is severe: from the toolsets the recordings name, else every unknown tool is a write."""
+    traces = [found.trace for recording in recordings for group in recording.by_key.values() for found in group]
+    return contracts_of(traces, toolsets)
+
+
+def _identity(arguments: argparse.Namespace) -> dict[str, Json]:
+    files = {name: getattr(arguments, name) for name in ("production", "candidate", "lane")}
+    named = {name: Path(file).name if file else None for name, file in files.items()}
+    wheres = {name: sorted(getattr(arguments, name)) for name in ("where", "where_b", "where_lane")}
+    return {"command": "compare", "key": arguments.key or DEFAULT_KEY, **named, **wheres}
+
+
+def _start_afresh(out: Path) -> None:
+    for name in (COMPARISONS, DEAD_LETTERS):
+        (out / name).unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+"""A whole replay of real traces against a real recorded candidate, checked against plain scripts.
+
+The scripts know nothing of the product: they read the corpus, pair recordings and count.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from processes import CORPUS, comparisons, shadow_replay
+
+BANKING = CORPUS / "agentdojo-banking.jsonl.gz"
+PRODUCTION = "agentdojo/banking/claude-3-5-sonnet-20240620"
+CANDIDATE = "agentdojo/banking/claude-3-5-sonnet-20241022"
+
+
+def recordings(bundle: str) -> dict[str, dict]:
+    with gzip.open(BANKING, "rt") as lines:
+        records = [json.loads(line) for line in lines]
+    return {record["pair_key"]: record for record in records if record["bundle"]["id"] == bundle}
+
+
+def plain(value):
+    """JSON without nulls, numbers by value, strings by their text: what any script would compare."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in sorted(value.items()) if inner is not None}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return value.strip() if isinstance(value, str) else value
+
+
+def write_calls(message: dict, effects: dict[str, str]) -> Counter:
+    calls = [call["function"] for call in message.get("tool_calls") or ()]
+    writes = [call for call in calls if effects.get(call["name"], "write") == "write"]
+    return Counter((call["name"], json.dumps(plain(json.loads(call["arguments"])))) for call in writes)
+
+
+def steps(record: dict) -> list[dict]:
+    return [message for message in record["messages"] if message["role"] == "assistant"]
+
+
+@pytest.fixture(scope="module")
+def effects() -> dict[str, str]:
+    toolsets = json.loads((CORPUS / "toolsets.json").read_text())
+    return next(toolset["effects"] for name, toolset in toolsets.items() if name.startswith("agentdojo-banking"))
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory, model_of, bundle_of) -> Path:
+    out = tmp_path_factory.mktemp("agentdojo") / "out"
+    url = model_of(BANKING, CANDIDATE)
+    baseline, candidate = bundle_of(BANKING, PRODUCTION), bundle_of(BANKING, CANDIDATE, url)
+    shadow_replay("run", BANKING, "--baseline", baseline, "--candidate", candidate, "--out", out)
+    return out
+
+
+def by_pair_key(out: Path, mode: str) -> dict[str, dict]:
+    return {item["cohort"]["pair_key"]: item for item in comparisons(out) if item["mode"] == mode}
+
+
+def differs(comparison: dict) -> bool:
+    return (comparison["scores"]["tools.write"]["value"] or 0.0) > 0
+
+
+def test_every_trace_has_one_comparison_per_mode(replayed):
+    found = Counter((item["trace_id"], item["mode"]) for item in comparisons(replayed))
+    assert len(found) == 2 * len(recordings(PRODUCTION)) == 64
+    assert set(found.values()) == {1}
+
+
+def test_every_trace_of_the_file_is_accounted_for(replayed):
+    summary = json.loads((replayed / "summary.json").read_text())
+    assert (summary["traces"], summary["admitted"], summary["refused"]) == (544, 32, {"other_bundle": 512})
+
+
+def test_free_finds_the_writes_that_a_plain_script_finds(replayed, effects):
+    ours, theirs = recordings(PRODUCTION), recordings(CANDIDATE)
+
+    def whole(record: dict) -> Counter:
+        return sum((write_calls(step, effects) for step in steps(record)), Counter())
+
+    free = {key: item for key, item in by_pair_key(replayed, "free").items() if item["disposition"] == "compared"}
+    assert len(free) >= 8
+    expected = {key for key in free if whole(ours[key]) != whole(theirs[key])}
+    assert {key for key, item in free.items() if differs(item)} == expected
+
+
+def test_each_censored_trace_names_the_call_that_stopped_it(replayed):
+    censored = [item for item in comparisons(replayed) if item["disposition"] == "censored"]
+    assert censored
+    for item in censored:
+        tool = item["coverage"]["halted_by"].partition("(")[0]
+        assert tool in {call["tool"] for call in item["replay"]["calls"]}
+        assert all(score["status"] != "scored" for score in item["scores"].values())
+
+
+def test_forced_finds_the_writes_that_a_plain_script_finds_step_by_step(replayed, effects):
+    ours, theirs = recordings(PRODUCTION), recordings(CANDIDATE)
+    forced = by_pair_key(replayed, "forced")
+    for key, item in forced.items():
+        missing = len(steps(theirs[key])) < len(steps(ours[key]))
+        assert (item["disposition"] == "no_recording") == missing
+    scored = {key: item for key, item in forced.items() if item["disposition"] == "compared"}
+    assert len(scored) >= 16
+
+    def by_step(record: dict, count: int) -> list[Counter]:
+        return [write_calls(step, effects) for step in steps(record)[:count]]
+
+    expected = {key for key in scored if by_step(ours[key], 99) != by_step(theirs[key], len(steps(ours[key])))}
+    assert {key for key, item in scored.items() if differs(item)} == expected

@@ -1,0 +1,131 @@
+"""Bad lines among good ones: every good trace is compared, every bad line is kept with its bytes and a reason."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from processes import COMMAND
+
+GOOD = BAD = 10_000
+LARGE, LARGE_BYTES = 200, 5_000_000
+#: Interpreter and libraries take about 150 MB; a reader that kept lines would need a gigabyte more.
+MEMORY_BOUND_KB = 450_000
+SEED = 20_260_101
+
+
+def good(number: int, bundle: str = "production", answer: str = "It is on your desk.") -> dict:
+    suffix = "" if bundle == "production" else "-candidate"
+    return {
+        "schema": "trace/1",
+        "trace_id": f"trace-{number}{suffix}",
+        "bundle": {"id": bundle},
+        "request": {
+            "messages": [{"role": "user", "content": "Where is my laptop?"}],
+            "attributes": {"pair_key": f"pair-{number}", "account": 10**25 + number},
+        },
+        "steps": [{"kind": "model_call", "output": {"role": "assistant", "content": answer}}],
+        "final_answer": answer,
+    }
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+BROKEN: tuple[Callable[[int], bytes], ...] = (
+    lambda number: _line(good(number))[: -(number % 40) - 1],
+    lambda number: _line({**good(number), "trace_id": number}),
+    lambda number: _line({**good(number), "request": {"messages": "hello"}}),
+    lambda number: _line({**good(number), "steps": [{"kind": "model_call"}]}),
+    lambda number: _line({**good(number), "schema": "trace/2"}),
+    lambda number: _line({**good(number), "schema": "something/1"}),
+    lambda number: _line([good(number)]),
+    lambda number: _line({**good(number), "final_answer": "\ud800"}),
+    lambda number: b'{"schema":"trace/1","trace_id":"x","latency_ns":NaN}',
+    lambda number: b'{"schema":"trace/1","labels":' + b"[" * 3000 + b"]" * 3000 + b"}",
+    lambda number: b'{"schema":"trace/1","trace_id":"\xff\xfe"}',
+    lambda number: b"not json at all \x00 " + str(number).encode(),
+    lambda number: _line({"schema": "agent-trajectory/1", "id": number}),
+)
+
+
+def bad(number: int) -> bytes:
+    line = BROKEN[number % len(BROKEN)](number)
+    if number < LARGE:
+        return _line({**good(number), "trace_id": 7, "final_answer": "x" * LARGE_BYTES})
+    return line
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory) -> tuple[Path, dict[int, bytes]]:
+    """The mixed file, and its bad lines by number."""
+    path = tmp_path_factory.mktemp("mixed") / "traces.jsonl"
+    order = [("good", number) for number in range(GOOD)] + [("bad", number) for number in range(BAD)]
+    random.Random(SEED).shuffle(order)
+    kept: dict[int, bytes] = {}
+    with path.open("wb") as file:
+        for position, (kind, number) in enumerate(order, start=1):
+            line = _line(good(number)) if kind == "good" else bad(number)
+            if kind == "bad":
+                kept[position] = line
+            file.write(line + b"\n")
+    return path, kept
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("recorded") / "corpus.jsonl"
+    with path.open("wb") as file:
+        for number in range(GOOD):
+            file.write(_line(good(number)) + b"\n")
+            file.write(_line(good(number, "candidate", "On your desk.")) + b"\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(lines, corpus, model_of, bundle_of, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("bad-lines") / "out"
+    url = model_of(corpus, "candidate")
+    baseline, candidate = bundle_of(corpus, "production"), bundle_of(corpus, "candidate", url)
+    options = ["--baseline", baseline, "--candidate", candidate, "--mode", "free", "--out", out]
+    done = subprocess.run([*COMMAND, "run", *map(str, (lines[0], *options))], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def records(path: Path) -> Iterator[dict]:
+    with path.open() as file:
+        yield from map(json.loads, file)
+
+
+def test_every_good_trace_is_compared_once(run):
+    found = [item["trace_id"] for item in records(run / "comparisons.jsonl") if item["disposition"] == "compared"]
+    assert sorted(found) == sorted(f"trace-{number}" for number in range(GOOD))
+
+
+def test_every_bad_line_is_kept_with_number_reason_and_bytes(run, lines):
+    expected = lines[1]
+    seen = set()
+    for letter in records(run / "dead-letters.jsonl"):
+        seen.add(letter["line"])
+        assert letter["reason"]
+        assert base64.b64decode(letter["value_base64"]) == expected[letter["line"]]
+    assert seen == set(expected)
+    assert len(seen) == BAD
+
+
+def test_memory_stays_bounded(run):
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MEMORY_BOUND_KB
+
+
+def test_long_integers_reach_the_comparison_whole(run):
+    cohorts = {item["trace_id"]: item["cohort"]["account"] for item in records(run / "comparisons.jsonl")}
+    assert cohorts["trace-7"] == 10**25 + 7
