@@ -7,14 +7,15 @@ The counts are whole numbers, so it does not matter in which batch they were mad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from operator import attrgetter
+from collections.abc import Sequence
+from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 
-from comparators.calls import CanonicalCall, Leaf
-from comparators.leaves import TOLERANT_KINDS, difference
-from comparators.spec import Floats, Ints
+from comparators.calls import CanonicalCall, Leaf, LeafKind
+from comparators.leaves import difference
+from comparators.spec import Bools, Floats, Ints
 
 
 class Agreement:
@@ -22,45 +23,47 @@ class Agreement:
 
     def __init__(self, calls: Sequence[CanonicalCall]) -> None:
         self._calls = calls
-        self._sets: list[frozenset[Leaf] | None] = [None] * len(calls)
-        self._uneven: set[int] = set()  # calls with a leaf that has a tolerance or stands twice
-        self._compared: dict[tuple[int, int], tuple[int, int]] = {}
+        self._sets: list[frozenset[Leaf]] = [_UNREAD] * len(calls)
+        self._sizes: Ints = np.zeros(len(calls), dtype=np.int64)
+        self._read: Bools = np.zeros(len(calls), dtype=np.bool_)
+        self._uneven: Bools = np.zeros(len(calls), dtype=np.bool_)  # a leaf has a tolerance or stands twice
+        self._compared: dict[tuple[int, int], int] = {}
 
     def dice(self, one: Ints, other: Ints) -> Floats:
         """Share of agreement of each pair of calls, 0 to 1; exactly 1 if all leaves agree. Shape (pairs,)."""
-        left, right = self._read(one), self._read(other)
-        shared = _lengths(map(frozenset.intersection, left, right), len(one))
-        total = _lengths(left, len(one)) + _lengths(right, len(one))
-        if self._uneven:
-            uneven = np.array(sorted(self._uneven), dtype=np.int64)
-            for pair in np.flatnonzero(np.isin(one, uneven) | np.isin(other, uneven)).tolist():
-                shared[pair], total[pair] = self._leaf_by_leaf(int(one[pair]), int(other[pair]))
+        self._read_all(one, other)
+        left, right = (map(self._sets.__getitem__, side.tolist()) for side in (one, other))
+        shared = np.fromiter(map(len, map(frozenset.intersection, left, right)), np.int64, len(one))
+        for pair in np.flatnonzero(self._uneven[one] | self._uneven[other]).tolist():
+            shared[pair] = self._leaf_by_leaf(int(one[pair]), int(other[pair]))
+        total = self._sizes[one] + self._sizes[other]
         # Two calls without leaves agree in all of them.
         dice: Floats = np.where(total > 0, 2 * shared / np.maximum(total, 1), 1.0)
         return dice
 
-    def _leaf_by_leaf(self, one: int, other: int) -> tuple[int, int]:
-        """Leaves that agree, and leaves of both."""
-        found = self._compared.get((one, other))
-        if found is None:
-            left, right = self._calls[one].leaves, self._calls[other].leaves
-            found = self._compared[one, other] = difference(left, right).shared, len(left) + len(right)
-        return found
+    def _read_all(self, *numbers: Ints) -> None:
+        wanted = np.zeros(len(self._calls), dtype=np.bool_)
+        for some in numbers:
+            wanted[some] = True
+        new = np.flatnonzero(wanted & ~self._read)
+        leaves = [self._calls[number].leaves for number in new.tolist()]
+        size = np.fromiter(map(len, leaves), np.int64, len(leaves))
+        for number, distinct in zip(new.tolist(), map(frozenset, leaves), strict=True):
+            self._sets[number] = distinct
+        kinds = np.frombuffer(bytes(map(_kind, chain.from_iterable(leaves))), dtype=np.uint8)
+        tolerant = np.repeat(np.arange(len(new)), size)[(kinds == LeafKind.DECIMAL) | (kinds == LeafKind.TEXT)]
+        distinct_size = np.fromiter(map(len, map(self._sets.__getitem__, new.tolist())), np.int64, len(new))
+        self._uneven[new] = distinct_size < size
+        self._uneven[new[tolerant]] = True
+        self._sizes[new], self._read[new] = size, True
 
-    def _read(self, numbers: Ints) -> list[frozenset[Leaf]]:
-        sets = self._sets
-        return [found if (found := sets[number]) is not None else self._read_one(number) for number in numbers.tolist()]
-
-    def _read_one(self, number: int) -> frozenset[Leaf]:
-        leaves = self._calls[number].leaves
-        found = self._sets[number] = frozenset(leaves)
-        if len(found) < len(leaves) or not TOLERANT_KINDS.isdisjoint(map(_kind, found)):
-            self._uneven.add(number)
-        return found
+    def _leaf_by_leaf(self, one: int, other: int) -> int:
+        shared = self._compared.get((one, other))
+        if shared is None:
+            shared = difference(self._calls[one].leaves, self._calls[other].leaves).shared
+            self._compared[one, other] = shared
+        return shared
 
 
-_kind = attrgetter("kind")
-
-
-def _lengths(sets: Iterable[frozenset[Leaf]], count: int) -> Ints:
-    return np.fromiter(map(len, sets), np.int64, count)
+_UNREAD: frozenset[Leaf] = frozenset()
+_kind = itemgetter(1)

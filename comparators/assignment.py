@@ -25,6 +25,8 @@ def assign(cost: Sequence[Sequence[float]]) -> list[int]:
 
 def _assign_all_rows(cost: Sequence[Sequence[float]], columns: int) -> list[int]:
     """The column of each row; there are at least as many columns as rows."""
+    if len(cost) == 1:
+        return [min(range(columns), key=cost[0].__getitem__)]
     row_potential, column_potential = [0.0] * len(cost), [0.0] * columns
     row_of, column_of = [-1] * columns, [-1] * len(cost)
     for start in range(len(cost)):

@@ -99,6 +99,19 @@ def positions_in_runs(first: Bools) -> Ints:
     return index - np.maximum.accumulate(np.where(first, index, 0))
 
 
+def counting(lengths: Ints) -> Ints:
+    """0, 1, ... length - 1 for each length, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths)
+
+
+def crossed(start: Ints, left: Ints, right: Ints) -> tuple[Ints, Ints]:
+    """Positions of every pair in each run of `left` entries followed by `right` entries. Left varies slowest."""
+    lefts = np.repeat(start, left) + counting(left)
+    rights, times = np.repeat(start + left, left), np.repeat(right, left)
+    return np.repeat(lefts, times), np.repeat(rights, times) + counting(times)
+
+
 def _small(values: Ints) -> Ints:
     if len(values) == 0 or (values.min() >= 0 and values.max() < _SMALL):
         return values

@@ -7,14 +7,13 @@ greedy choice misses assignments that exist and reports differences that are not
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from comparators.agreement import Agreement
 from comparators.assignment import assign
-from comparators.callbatch import CallBatch, positions_in_runs, starts_of_runs
+from comparators.callbatch import CallBatch, crossed, positions_in_runs, starts_of_runs
 from comparators.calls import Effect
 from comparators.spec import Bools, Floats, Ints
 
@@ -67,17 +66,19 @@ class Runs(NamedTuple):
 
     events: Ints
     run: Ints
-    production: Ints  # events of production in each run
+    start: Ints  # of each run in `events`
+    production: Ints  # events of production in each run, which come first
     replay: Ints
 
     @classmethod
     def of(cls, batch: CallBatch, events: Ints, key: Ints) -> Runs:
         side = batch.side[events]
         order = np.argsort(key * 2 + side, kind="stable")
-        run = np.cumsum(starts_of_runs(key[order])) - 1
-        totals = np.bincount(run, minlength=0)
-        replay = np.bincount(run[side[order] == 1], minlength=len(totals))
-        return cls(events[order], run, totals - replay, replay)
+        first = starts_of_runs(key[order])
+        run = np.cumsum(first) - 1
+        total = np.bincount(run)
+        replay = np.bincount(run[side[order] == 1], minlength=len(total))
+        return cls(events[order], run, np.flatnonzero(first), total - replay, replay)
 
 
 def runs_of_equal_calls(batch: CallBatch, events: Ints) -> Runs:
@@ -93,49 +94,31 @@ def _equal_copies(batch: CallBatch, events: Ints) -> tuple[Ints, Ints]:
     return runs.events[paired & (side == 0)], runs.events[paired & (side == 1)]
 
 
-class _Candidates(NamedTuple):
-    """Pairs of events that may be matched, run after run; within a run production varies slowest."""
-
-    production: Ints
-    replay: Ints
-    shapes: tuple[tuple[int, int], ...]  # production x replay calls of each run
-
-
 def _closest(batch: CallBatch, events: Ints, agreement: Agreement, least: float) -> tuple[Ints, Ints, Floats]:
     """Minimum-cost matching of calls that have no equal: production, replay, distance."""
     tools = int(batch.tool_of.max(initial=0)) + 1
     runs = Runs.of(batch, events, batch.scope[events] * tools + batch.tool_of[batch.call[events]])
-    start = np.cumsum(runs.production + runs.replay) - runs.production - runs.replay
     cells = runs.production * runs.replay
-    lone = runs.events[start[cells == 1]], runs.events[start[cells == 1] + 1]
-    many = _candidates(runs, start, np.flatnonzero((cells > 1) & (cells <= _LARGEST_MATRIX)))
-    production, replay = (np.concatenate(side) for side in zip(lone, many[:2], strict=True))
+    wanted = (cells > 0) & (cells <= _LARGEST_MATRIX)
+    shape = runs.production[wanted], runs.replay[wanted]
+    left, right = crossed(runs.start[wanted], *shape)
+    production, replay = runs.events[left], runs.events[right]
     distance = argument_distance(agreement.dice(batch.call[production], batch.call[replay]), least)
     # Leaving two calls unmatched costs both weights in full: a match is worth what it saves of that.
     saving = (batch.weight[production] + batch.weight[replay]) * (1.0 - distance)
-    chosen = list(range(len(lone[0])))
-    chosen.extend(_assigned(many.shapes, saving, first=len(lone[0])))
+    chosen = _assigned(*shape, saving)
     return production[chosen], replay[chosen], distance[chosen]
 
 
-def _candidates(runs: Runs, start: Ints, wanted: Ints) -> _Candidates:
-    production, replay, shapes = [_NONE], [_NONE], []
-    for run in wanted.tolist():
-        first, rows, columns = int(start[run]), int(runs.production[run]), int(runs.replay[run])
-        production.append(np.repeat(runs.events[first : first + rows], columns))
-        replay.append(np.tile(runs.events[first + rows : first + rows + columns], rows))
-        shapes.append((rows, columns))
-    return _Candidates(np.concatenate(production), np.concatenate(replay), tuple(shapes))
-
-
-def _assigned(shapes: Sequence[tuple[int, int]], saving: Floats, *, first: int) -> Iterator[int]:
-    """Numbers of the chosen candidates; those of the first run start at `first`."""
-    for rows, columns in shapes:
-        cost = -saving[first : first + rows * columns].reshape(rows, columns)
-        for row, column in enumerate(assign(cost.tolist())):
-            if column >= 0:
-                yield first + row * columns + column
-        first += rows * columns
-
-
-_NONE: Ints = np.zeros(0, dtype=np.int64)
+def _assigned(rows: Ints, columns: Ints, saving: Floats) -> Ints:
+    """Numbers of the chosen cells of matrices that stand one after the other, row by row."""
+    cells = rows * columns
+    first = np.cumsum(cells) - cells
+    chosen = [first[cells == 1]]
+    for matrix in np.flatnonzero(cells > 1).tolist():
+        start, width = int(first[matrix]), int(columns[matrix])
+        cost = -saving[start : start + int(cells[matrix])].reshape(-1, width)
+        column = np.array(assign(cost.tolist()), dtype=np.int64)
+        row = np.flatnonzero(column >= 0)
+        chosen.append(start + row * width + column[row])
+    return np.concatenate(chosen)

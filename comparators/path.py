@@ -10,73 +10,82 @@ no calls on one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from comparators.agreement import Agreement
-from comparators.callbatch import CallBatch, positions_in_runs, starts_of_runs
+from comparators.callbatch import CallBatch, counting, crossed, starts_of_runs
 from comparators.calls import Effect
 from comparators.matching import LEAST_DISTANCE, argument_distance
 from comparators.spec import Bools, Floats, Ints
 
 #: Cells of the alignment tables of one chunk of rows.
-_CELLS = 1 << 17
-#: Longer pairs align equal calls only: comparing the arguments of every call with every other has a limit.
+_CELLS = 1 << 16
+#: Pairs with more cells align equal calls only: comparing the arguments of every call with every other has a limit.
 _LARGEST_TABLE = 1 << 16
+
+
+def compare_paths(batch: CallBatch, agreement: Agreement) -> Floats:
+    """Cost of the best alignment of each row over the sum of weights, 0 to 1. Shape (rows,)."""
+    form = NormalForm.of(batch)
+    production, replay = form.lengths[0::2], form.lengths[1::2]
+    result = ((production > 0) ^ (replay > 0)).astype(np.float64)
+    rows = np.flatnonzero((production > 0) & (replay > 0))
+    rows = rows[~_equal(form, rows)]
+    small = production[rows] * replay[rows] <= _LARGEST_TABLE
+    close = _Close.of(form, rows[small], agreement)
+    for chunk in _chunks(rows[small], np.maximum(production, replay)[rows[small]]):
+        left, right = _Side.of(form, 2 * chunk), _Side.of(form, 2 * chunk + 1)
+        result[chunk] = _align(left, right, close.table(chunk, len(left.weight), len(right.weight)))
+    for row in rows[~small]:
+        left, right = (_Side.of(form, np.array([sequence])) for sequence in (2 * row, 2 * row + 1))
+        result[row] = _align(left, right, _equality(form, row))[0]
+    return result
 
 
 class NormalForm(NamedTuple):
     """Calls that count, in normal form: `start` (of each sequence, and the end) into the others."""
 
     start: Ints
+    sequence: Ints
     scope: Ints
     call: Ints
     tool: Ints
     weight: Floats
     least: Floats
 
+    @classmethod
+    def of(cls, batch: CallBatch) -> NormalForm:
+        order, first_of_step = _by_step(batch)
+        acts = batch.effect[order] != Effect.READ
+        step = np.cumsum(first_of_step) - 1
+        acting = np.bincount(step, acts) > 0
+        # Reads of a step stand before its other calls: what one step asks for is a set.
+        before = (np.cumsum(acting) - acting)[step]
+        keys = (batch.sequence[order], batch.scope[order], before)
+        part = np.cumsum(np.logical_or.reduce([starts_of_runs(key) for key in keys]))
+        key = (part * 2 + acts) * max(len(batch.calls), 1) + batch.call[order]
+        by_content = np.argsort(key, kind="stable")
+        kept = starts_of_runs(key[by_content]) | acts[by_content]
+        events = order[by_content[kept]]
+        return cls(
+            start=np.searchsorted(batch.sequence[events], np.arange(2 * batch.rows + 1)),
+            sequence=batch.sequence[events],
+            scope=batch.scope[events],
+            call=batch.call[events],
+            tool=batch.tool_of[batch.call[events]],
+            weight=batch.weight[events],
+            least=_LEAST[batch.effect[events]],
+        )
+
     @property
     def lengths(self) -> Ints:
         return np.diff(self.start)
 
 
-def compare_paths(batch: CallBatch, agreement: Agreement) -> Floats:
-    """Cost of the best alignment of each row over the sum of weights, 0 to 1. Shape (rows,)."""
-    form = normal_form(batch)
-    production, replay = form.lengths[0::2], form.lengths[1::2]
-    result = ((production > 0) ^ (replay > 0)).astype(np.float64)
-    rows = np.flatnonzero((production > 0) & (replay > 0))
-    rows = rows[~_equal(form, rows)]
-    close = _close(form, rows[production[rows] * replay[rows] <= _LARGEST_TABLE], agreement)
-    for chunk in _chunks(rows, np.maximum(production, replay)[rows]):
-        result[chunk] = _align(_Side.of(form, 2 * chunk), _Side.of(form, 2 * chunk + 1), close.among(chunk))
-    return result
-
-
-def normal_form(batch: CallBatch) -> NormalForm:
-    order, first_of_step = _by_step(batch)
-    acts = batch.effect[order] != Effect.READ
-    step = np.cumsum(first_of_step) - 1
-    acting = np.bincount(step, acts) > 0
-    # Reads of a step stand before its other calls: what one step asks for is a set.
-    before = (np.cumsum(acting) - acting)[step]
-    part = np.cumsum(starts_of_runs(batch.sequence[order]) | starts_of_runs(batch.scope[order]) | starts_of_runs(before))
-    key = (part * 2 + acts) * max(len(batch.calls), 1) + batch.call[order]
-    by_content = np.argsort(key, kind="stable")
-    kept = starts_of_runs(key[by_content]) | acts[by_content]
-    events = order[by_content[kept]]
-    least = np.where(batch.effect[events] == Effect.WRITE, LEAST_DISTANCE[Effect.WRITE], 0.0)
-    return NormalForm(
-        start=np.searchsorted(batch.sequence[events], np.arange(2 * batch.rows + 1)),
-        scope=batch.scope[events],
-        call=batch.call[events],
-        tool=batch.tool_of[batch.call[events]],
-        weight=batch.weight[events],
-        least=least,
-    )
+_LEAST: Floats = np.array([LEAST_DISTANCE[effect] for effect in Effect])
 
 
 def _by_step(batch: CallBatch) -> tuple[Ints, Bools]:
@@ -93,51 +102,87 @@ def _equal(form: NormalForm, rows: Ints) -> Bools:
     size = form.lengths[2 * rows]
     same = size == form.lengths[2 * rows + 1]
     row = np.repeat(np.flatnonzero(same), size[same])
-    at = positions_in_runs(starts_of_runs(row))
+    at = counting(size[same])
     left, right = form.start[2 * rows][row] + at, form.start[2 * rows + 1][row] + at
     differ = (form.call[left] != form.call[right]) | (form.scope[left] != form.scope[right])
     differ |= form.weight[left] != form.weight[right]
     return same & (np.bincount(row[differ], minlength=len(rows)) == 0)
 
 
+class _Close(NamedTuple):
+    """Pairs of calls of one tool and scope: row, positions in both sequences, distance. All others are 1 apart."""
+
+    row: Ints
+    production: Ints
+    replay: Ints
+    distance: Floats
+
+    @classmethod
+    def of(cls, form: NormalForm, rows: Ints, agreement: Agreement) -> _Close:
+        wanted = np.zeros(len(form.start) // 2, dtype=np.bool_)
+        wanted[rows] = True
+        entries = np.flatnonzero(wanted[form.sequence >> 1])
+        key = form.scope[entries] * (int(form.tool.max(initial=0)) + 1) + form.tool[entries]
+        side = form.sequence[entries] & 1
+        order = np.argsort(key * 2 + side, kind="stable")
+        first = starts_of_runs(key[order])
+        run, start = np.cumsum(first) - 1, np.flatnonzero(first)
+        replay = np.bincount(run[side[order] == 1], minlength=len(start))
+        left, right = (entries[order[at]] for at in crossed(start, np.bincount(run) - replay, replay))
+        distance = np.zeros(len(left))
+        differ = np.flatnonzero(form.call[left] != form.call[right])
+        one, other = left[differ], right[differ]
+        dice = agreement.dice(form.call[one], form.call[other])
+        distance[differ] = argument_distance(dice, np.maximum(form.least[one], form.least[other]))
+        at = (entry - form.start[form.sequence[entry]] for entry in (left, right))
+        return cls(form.sequence[left] >> 1, *at, distance)
+
+    def table(self, rows: Ints, production: int, replay: int) -> Floats:
+        """Distances of every call from every other of some rows, shape (production, replay, rows)."""
+        column = np.full(int(max(self.row.max(initial=0), rows.max())) + 1, -1)
+        column[rows] = np.arange(len(rows))
+        column_of = column[self.row]
+        inside = column_of >= 0
+        table = np.ones((production, replay, len(rows)))
+        table[self.production[inside], self.replay[inside], column_of[inside]] = self.distance[inside]
+        return table
+
+
+def _equality(form: NormalForm, row: int) -> Iterator[Floats]:
+    """As the rows of a table, for one pair too large for one: distances by equality alone."""
+    production, replay = (slice(*form.start[sequence : sequence + 2]) for sequence in (2 * row, 2 * row + 1))
+    for call, scope in zip(form.call[production], form.scope[production], strict=True):
+        differ = (form.call[replay] != call) | (form.scope[replay] != scope)
+        yield differ.astype(np.float64)[:, np.newaxis]
+
+
 def _chunks(rows: Ints, longest: Ints) -> Iterator[Ints]:
     """Rows of like length together, so that little of a chunk's tables is padding."""
     order = np.argsort(longest, kind="stable")
-    rows, cells = rows[order], (longest[order] + 1) ** 2
+    rows, cells = rows[order], longest[order] ** 2
     start = 0
     while start < len(rows):
-        size = int(np.searchsorted(np.arange(1, len(rows) - start + 1) * cells[start:], _CELLS, side="right"))
-        yield rows[start : start + max(size, 1)]
-        start += max(size, 1)
+        padded = np.arange(1, len(rows) - start + 1) * cells[start:]
+        size = max(int(np.searchsorted(padded, _CELLS, side="right")), 1)
+        yield rows[start : start + size]
+        start += size
 
 
 class _Side(NamedTuple):
-    """One side of some rows, padded to the longest: arrays of shape (longest, rows); `length` of shape (rows,)."""
+    """One side of some rows, padded with weight 0: `weight` of shape (longest, rows), `length` of shape (rows,)."""
 
     length: Ints
-    scope: Ints
-    call: Ints
-    tool: Ints
     weight: Floats
-    least: Floats
 
     @classmethod
     def of(cls, form: NormalForm, sequences: Ints) -> _Side:
         length = form.lengths[sequences]
         at = np.arange(int(length.max()))[:, np.newaxis]
-        there = at < length
-        entry = np.where(there, form.start[sequences] + at, 0)
-        return cls(
-            length,
-            form.scope[entry],
-            np.where(there, form.call[entry], -1),
-            np.where(there, form.tool[entry], -1),
-            np.where(there, form.weight[entry], 0.0),
-            form.least[entry],
-        )
+        entry = np.where(at < length, form.start[sequences] + at, 0)
+        return cls(length, np.where(at < length, form.weight[entry], 0.0))
 
 
-def _align(production: _Side, replay: _Side, close: _Close) -> Floats:
+def _align(production: _Side, replay: _Side, distance: Iterable[Floats]) -> Floats:
     """Cost of the best alignment over the sum of weights of each row, shape (rows,).
 
     One row of all tables at a time; leaving out a call of the replay is a running minimum along it, after the
@@ -146,10 +191,8 @@ def _align(production: _Side, replay: _Side, close: _Close) -> Floats:
     rows = np.arange(len(production.length))
     upto = np.concatenate((np.zeros((1, len(rows))), np.cumsum(replay.weight, axis=0)))
     costs, result = upto, np.zeros(len(rows))
-    for index, weight in enumerate(production.weight):
-        apart = _unequal(production, replay, index) if distance is None else distance[index]
-        step = np.empty_like(upto)
-        np.add(costs, weight, out=step)
+    for index, (weight, apart) in enumerate(zip(production.weight, distance, strict=True)):
+        step = costs + weight
         np.minimum(step[1:], costs[:-1] + (weight + replay.weight) * apart, out=step[1:])
         step -= upto
         np.minimum.accumulate(step, axis=0, out=step)

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from replay.bundle_infer import contracts_of
+
 from consumers.compare import Recording, bury, compare_lane, read_recording
 from consumers.files import parse_where, read_items
 from consumers.journal import COMPARISONS, DEAD_LETTERS, Journal
 from consumers.run_command import DONE, print_json, print_lines, settings_of
 from consumers.toolsets import load_toolsets
-from replay.bundle_infer import contracts_of
 from replay.contract import ToolContract
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps

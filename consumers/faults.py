@@ -104,7 +104,7 @@ class FaultInjector:
         return fault
 
 
-def parse_faults(text: str, *, seed: int = 0) -> FaultPlan:
+def parse_faults(text: str, seed: int = 0) -> FaultPlan:
     """Parse a list such as `429:0.05:retry_after=1,cut:0.01`. Raises `UsageError` saying what is wrong where."""
     rules = tuple(_rule(item.strip()) for item in text.split(",") if item.strip())
     total = sum(rule.probability for rule in rules)

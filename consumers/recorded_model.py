@@ -426,7 +426,7 @@ async def serve(options: ServeOptions) -> None:
 
 
 def load_recording(corpus: str, *, bundle: str, trial: int | None = None) -> Recording:
-    """Index a file of traces. Its bad lines are left out and named on standard error."""
+    """Index a file of traces. Its bad lines are left out and named on standard error. Raises `UsageError`."""
     return record(_good_traces(corpus), bundle=bundle, trial=trial)
 
 
@@ -440,12 +440,9 @@ def _good_traces(corpus: str) -> Iterator[Trace]:
 
 @contextmanager
 def _opened_log(path: str | None) -> Iterator[BinaryIO]:
-    if path is None:
-        yield sys.stderr.buffer
-        return
     with ExitStack() as stack:
         try:
-            log = stack.enter_context(Path(path).open("ab"))
+            log = sys.stderr.buffer if path is None else stack.enter_context(Path(path).open("ab"))
         except OSError as error:
             raise UsageError(f"--log {path}: cannot be written: {error.strerror}") from None
         yield log

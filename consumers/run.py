@@ -31,6 +31,7 @@ from replay.models import Model
 from replay.planning import Planner
 from replay.summary import Summary
 
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Where the intake stops. What is in flight is finished, so the last figures overshoot by at most that."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import anyio
+from replay.bundle_diff import findings
 
 from consumers.endpoints import endpoint_for
 from consumers.files import all_match, count_lines, parse_where, read_items
@@ -21,7 +22,6 @@ from consumers.progress import Progress
 from consumers.run import FileRun, Limits
 from replay.admission import Admission, Sampling
 from replay.bundle import Bundle
-from replay.bundle_diff import findings
 from replay.bundle_loader import load_bundle
 from replay.comparison import MODES, Mode
 from replay.divergence import Comparer

@@ -350,7 +350,7 @@ class _Loading:
         route = self._route(surfaces["model_route"])
         snapshot = self._optional(RetrieverSnapshot, surfaces["retriever_snapshot"])
         tools = self._tools(surfaces["tool_contracts"])
-        rules = self._rules(surfaces["guardrail_policy"], tools)
+        rules = self._rules(surfaces["guardrail_policy"], _schemas(tools))
         cases = self._cases(surfaces["eval_suite"])
         rollout = self._rollout(surfaces["rollout_policy"])
         if self.issues or prompt is None or route is None or release is None:
@@ -432,8 +432,7 @@ class _Loading:
 
     def _tools(self, piece: Piece) -> list[tuple[Piece, ToolContract | None]]:
         tools = [(entry, self._contract(entry)) for entry in self._entries(piece)]
-        named = [entry for entry, _ in tools if isinstance(entry.value, dict) and "name" in entry.value]
-        self._refuse_twins(named, "name", "two contracts have the name")
+        self._refuse_twins([entry for entry, _ in tools], "name", "two contracts have the name")
         return tools
 
     def _contract(self, piece: Piece) -> ToolContract | None:
@@ -446,22 +445,21 @@ class _Loading:
             return None
         contract = self._valid(ToolContract, piece)
         if contract is not None:
-            self.issues += [piece.issue(message, path) for path, message in contract_problems(contract)]
+            self.issues += [piece.issue(message, *path) for path, message in contract_problems(contract)]
         return contract
 
-    def _rules(self, piece: Piece, tools: Sequence[tuple[Piece, ToolContract | None]]) -> list[Rule]:
+    def _rules(self, piece: Piece, schemas: Mapping[str, Json] | None) -> list[Rule]:
         found = self._in_file(piece)
         if found is None or found.value is None:
             return []
         entries = self._listed(found)
         self._refuse_twins(entries, "id", "two rules have the id")
-        schemas = {_name_of(entry): contract.parameters if contract else {} for entry, contract in tools}
         rules = []
         for entry in entries:
             rule = self._valid(Rule, entry)
             if rule is not None:
                 rules.append(rule)
-                self.issues += [entry.issue(message, path) for path, message in rule_problems(rule, schemas)]
+                self.issues += [entry.issue(message, *path) for path, message in rule_problems(rule, schemas)]
         return rules
 
     def _cases(self, piece: Piece) -> list[EvalCase]:
@@ -545,9 +543,17 @@ def _prompt_content(prompt: Prompt) -> Json:
     return {**found, "variables": list(prompt.variables)} if prompt.variables else found
 
 
-def _name_of(piece: Piece) -> str:
-    name = piece.value.get("name") if isinstance(piece.value, dict) else None
-    return name if isinstance(name, str) else ""
+def _schemas(tools: _Tools) -> Mapping[str, Json] | None:
+    """The arguments of each offered tool; null when a file is missing, since a rule may mean what is in it."""
+    if tools is None:
+        return None
+    found: dict[str, Json] = {}
+    for entry, contract in tools:
+        name = entry.value.get("name") if isinstance(entry.value, dict) else None
+        if not isinstance(name, str):
+            return None
+        found.setdefault(name, contract.parameters if contract else {})
+    return found
 
 
 # -- what a contract says about itself ------------------------------------------------------------------------------
@@ -572,23 +578,24 @@ def foreign_references(schema: Json) -> Iterator[str]:
             stack.extend(node.values())
 
 
-def contract_problems(contract: ToolContract) -> Iterator[tuple[str, str]]:
+def contract_problems(contract: ToolContract) -> Iterator[tuple[KeyPath, str]]:
     """(path in the contract, what is wrong) for what its parts say about each other."""
-    for kind, path in contract.entity.items():
+    for where, path in _named_arguments(contract):
         if not knows_path(contract.parameters, path):
-            yield f"entity.{kind}", f"the schema in `parameters` has no argument {path!r}"
-    for path in contract.arguments:
-        if not knows_path(contract.parameters, path):
-            yield f"arguments.{path}", f"the schema in `parameters` has no argument {path!r}"
+            yield where, f"the schema in `parameters` has no argument {path!r}"
     for index, effect in enumerate(contract.effects):
         if effect.entity not in contract.entity:
             known = ", ".join(contract.entity) or "none is declared"
-            yield f"effects[{index}].entity", f"unknown entity {effect.entity!r}; expected one of `entity` ({known})"
+            message = f"unknown entity {effect.entity!r}; expected one of `entity` ({known})"
+            yield ("effects", index, "entity"), message
     if contract.effects and contract.effect == "read":
-        yield "effects", "a read changes nothing; expected effect: write, or no effects"
-    for path in _template_arguments(contract.stub_result):
-        if not knows_path(contract.parameters, path):
-            yield "stub_result", f"the schema in `parameters` has no argument {path!r}"
+        yield ("effects",), "a read changes nothing; expected effect: write, or no effects"
+
+
+def _named_arguments(contract: ToolContract) -> Iterator[tuple[KeyPath, str]]:
+    yield from ((("entity", kind), path) for kind, path in contract.entity.items())
+    yield from ((("arguments", path), path) for path in contract.arguments)
+    yield from ((("stub_result",), path) for path in _template_arguments(contract.stub_result))
 
 
 def knows_path(schema: Json, path: str) -> bool:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(target: str, arguments: argparse.Namespace) -> int:
-    from replay.errors import ReplayError  # noqa: PLC0415 - help must not wait for it
+    from replay.errors import ReplayError
 
     module, _, function = target.partition(":")
     try:
@@ -100,7 +100,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
-    parser.add_argument("traces", metavar="TRACES", help=".jsonl or .jsonl.gz of trace/1 or agent-trajectory/1, or -")
+    parser.add_argument("traces", metavar="TRACES", help="file of trace/1 or agent-trajectory/1 lines, .gz too, or -")
     parser.add_argument("--baseline", metavar="BUNDLE", help="directory of the bundle in production")
     parser.add_argument("--candidate", metavar="BUNDLE", action="append", dest="candidates", help="bundle on trial")
     parser.add_argument("--mode", choices=["forced", "free", "both"], help="which replays to make (default both)")
@@ -155,6 +155,7 @@ def _recorded_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default loopback)")
     parser.add_argument("--port", type=int, default=0, metavar="P", help="0 = a free one, printed when ready")
     parser.add_argument("--latency", default="none", metavar="L", help="none, recorded, or seconds")
+    parser.add_argument("--time-scale", type=float, default=1.0, metavar="X", help="recorded times are this much of it")
     parser.add_argument("--faults", default="", metavar="SPEC", help="such as 429:0.05:retry_after=1,500:0.01")
     parser.add_argument("--seed", type=int, default=0, help="of the faults")
     parser.add_argument("--log", metavar="FILE", help="one line per request (default standard error)")
@@ -173,10 +174,15 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 _COMMANDS = (
     Command("run", "replay a file of traces against a candidate bundle", _run_arguments, "consumers.run_command:run"),
-    Command("compare", "compare two recordings, without a model", _compare_arguments, "consumers.compare_command:compare"),
+    Command(
+        "compare", "compare two recordings, without a model", _compare_arguments, "consumers.compare_command:compare"
+    ),
     Command("demo", "see it work: no key, no broker", _demo_arguments, "consumers.demo:demo"),
     Command(
-        "recorded-model", "serve recorded answers as a model", _recorded_arguments, "consumers.recorded_command:recorded_model"
+        "recorded-model",
+        "serve recorded answers as a model",
+        _recorded_arguments,
+        "consumers.recorded_command:recorded_model",
     ),
     Command("config", "show every setting, its value and origin", _common, "consumers.bundle_commands:config"),
 )
@@ -193,6 +199,10 @@ _GROUPS = {
     ),
     "traces": (
         "work with trace files",
-        (Command("convert", "write any trace file as trace/1", _convert_arguments, "consumers.bundle_commands:convert"),),
+        (
+            Command(
+                "convert", "write any trace file as trace/1", _convert_arguments, "consumers.bundle_commands:convert"
+            ),
+        ),
     ),
 }

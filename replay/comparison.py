@@ -44,7 +44,7 @@ REFUSALS: dict[str, str] = {
 }
 
 
-class Source(Record, kw_only=True):
+class Source(Record, frozen=True, kw_only=True):
     """Where the trace was read. A file is a topic with one partition; its offset is the line, from 0."""
 
     topic: str
@@ -52,20 +52,20 @@ class Source(Record, kw_only=True):
     offset: int = 0
 
 
-class Score(Record, kw_only=True):
+class Score(Record, frozen=True, kw_only=True):
     """`value` is null unless `status` is "scored"."""
 
     status: str
     value: float | None = None
 
 
-class EvidenceLine(Record, kw_only=True):
+class EvidenceLine(Record, frozen=True, kw_only=True):
     kind: str
     removed: str | None = None
     added: str | None = None
 
 
-class Flag(Record, kw_only=True):
+class Flag(Record, frozen=True, kw_only=True):
     """A named rule that fired. `severity`: 3 stop and look, 2 important, 1 worth knowing."""
 
     rule: str
@@ -73,7 +73,7 @@ class Flag(Record, kw_only=True):
     evidence: tuple[EvidenceLine, ...] = ()
 
 
-class CallRecord(Record, kw_only=True):
+class CallRecord(Record, frozen=True, kw_only=True):
     """One attempted call. `grade` says how true the stub's answer was; null on production's own calls."""
 
     tool: str
@@ -88,7 +88,7 @@ class CallRecord(Record, kw_only=True):
     rule: str | None = None
 
 
-class Side(Record, kw_only=True):
+class Side(Record, frozen=True, kw_only=True):
     """What one side did. `answer` null = none was produced."""
 
     answer: str | None = None
@@ -102,14 +102,14 @@ class Side(Record, kw_only=True):
     ttft_ns: int | None = None
 
 
-class Divergence(Record, kw_only=True):
+class Divergence(Record, frozen=True, kw_only=True):
     """The first step at which both sides part: `kind` is "tool", "arguments", "answer" or "guardrail"."""
 
     step: int
     kind: str
 
 
-class Coverage(Record, kw_only=True):
+class Coverage(Record, frozen=True, kw_only=True):
     """How many answers of each grade the replay got. `exact` = share of calls answered exactly or as writes."""
 
     calls: Count = 0
@@ -118,7 +118,7 @@ class Coverage(Record, kw_only=True):
     halted_by: str | None = None
 
 
-class Comparison(Record, kw_only=True):
+class Comparison(Record, frozen=True, kw_only=True):
     comparison_id: NonEmpty
     run_id: NonEmpty
     trace_id: NonEmpty
@@ -155,7 +155,7 @@ class Comparison(Record, kw_only=True):
     truncated: tuple[str, ...] = ()
 
 
-class Watermark(Record, kw_only=True):
+class Watermark(Record, frozen=True, kw_only=True):
     """Everything of a partition below `offset` has its comparisons on the topic before this record."""
 
     run_id: NonEmpty
@@ -167,7 +167,7 @@ class Watermark(Record, kw_only=True):
     emitted_at: int | None = None
 
 
-class DeadLetter(Record, kw_only=True):
+class DeadLetter(Record, frozen=True, kw_only=True):
     """A record that could not be used, with its bytes, so that it can be replayed once the cause is mended."""
 
     reason: NonEmpty

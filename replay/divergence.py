@@ -15,7 +15,6 @@ import numpy as np
 from msgspec import structs
 
 from comparators import answers, cost, guardrails, latency, toolcalls
-from comparators.calls import CallPair
 from comparators.spec import COMPARATOR_SET, Column, Evidence, Status, Statuses
 from replay.comparison import CallRecord, Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
 from replay.contract import Tooling
@@ -24,7 +23,7 @@ from replay.planning import Planner
 from replay.severity import ANSWER_MISSING, ATTEMPTED_WRITE, Rule, fired
 from replay.sides import DecisionEvent, Pair, production_side, recorded_pair, replay_side, replayed_pair
 from replay.stubs import FAITHFUL
-from replay.trace import Trace, Usage
+from replay.trace import Trace
 from replay.wire import encode
 
 #: Evidence lines kept per flag; the rest is in the calls of both sides.

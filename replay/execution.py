@@ -192,7 +192,9 @@ def _free(plan: Plan) -> Replay:
         number += 1
 
 
-def _ask(plan: Plan, ledger: _Ledger, chat: tuple[dict[str, Json], ...], step: int) -> Generator[Ask, ModelReply, ModelReply | None]:
+def _ask(
+    plan: Plan, ledger: _Ledger, chat: tuple[dict[str, Json], ...], step: int
+) -> Generator[Ask, ModelReply, ModelReply | None]:
     """One model call; null = the replay is over, and the ledger knows why."""
     spent = ledger.over_budget()
     if spent is not None:
@@ -302,5 +304,5 @@ def _asked(reply: ModelReply) -> tuple[Asked, ...]:
 
 
 def _handed_over(plan: Plan, answers: tuple[StubAnswer, ...]) -> bool:
-    contracts = (plan.contracts.get(answer.asked.tool) for answer in answers)
-    return any(contract is not None and ends_turn(contract, answer) for contract, answer in zip(contracts, answers, strict=True))
+    known = ((plan.contracts.get(answer.asked.tool), answer) for answer in answers)
+    return any(contract is not None and ends_turn(contract, answer) for contract, answer in known)

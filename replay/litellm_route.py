@@ -20,7 +20,7 @@ from typing import Any
 from replay.errors import NoRecordingError, ProviderError, ReplayError, RouteError, UsageError
 from replay.exact_json import Json
 from replay.limiter import Refusal, RouteLimiter, retry_after_seconds
-from replay.models import PREFIX_HEADER, Endpoint, ModelReply, ModelRequest, RouteSpec
+from replay.models import PREFIX_HEADER, PREFIXES, Endpoint, ModelReply, ModelRequest, RouteSpec
 from replay.openai_wire import MAY_BE_RETRIED, NO_RECORDING, Answer, quoted, request_fields, status_of, usage_of
 from replay.trace import Usage
 
@@ -46,7 +46,6 @@ _TRUSTED_STATUSES = frozenset(range(400, 500)) - {408}
 
 _LONGEST_CHAIN = 8
 _PASSED_HEADER = f"llm_provider-{PREFIX_HEADER}"
-
 
 #: litellm keeps its HTTP clients for the whole process, and two lanes may share one: the last route closes them.
 _using_clients: set[LiteLLMRoute] = set()
@@ -121,9 +120,9 @@ class LiteLLMRoute:
                 if answer.add(chunk.model_dump(exclude_none=True)) and first_ns is None:
                     first_ns = perf_counter_ns()
                 served = _hidden(chunk).get("provider_response_model") or served
+            last_ns = perf_counter_ns()
         finally:
             await stream.aclose()
-        last_ns = perf_counter_ns()
         if stream.received_finish_reason is None:
             raise ProviderError("connection", "the stream ended without a finish_reason")
         return ModelReply(
@@ -207,8 +206,10 @@ def _error_code(error: BaseException) -> Json:
 
 def _import_litellm() -> Any:
     os.environ.update(ENVIRONMENT)
-    import litellm as module  # takes seconds, and must come after the line above
-
+    try:
+        import litellm as module  # takes seconds, and must come after the line above
+    except ImportError as error:
+        raise UsageError(f"litellm cannot be imported ({error}); try: pip install shadow-replay[litellm]") from error
     litellm: Any = module
     for name in _IMPORTED_LATE:
         with suppress(ImportError):
@@ -239,7 +240,7 @@ def _hidden(response: Any) -> dict[str, Any]:
 def _prefix(response: Any) -> str | None:
     headers = _hidden(response).get("additional_headers")
     value = headers.get(_PASSED_HEADER) if isinstance(headers, dict) else None
-    return value if isinstance(value, str) else None
+    return value if value in PREFIXES else None
 
 
 def _streamed_usage(stream: Any) -> Usage | None:

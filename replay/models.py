@@ -14,6 +14,7 @@ from replay.trace import Message, Usage
 REPLAY_HEADER = "x-shadow-replay"
 #: A recorded model says here whether the request held the recorded prefix: `prefix-match` or `off-prefix`.
 PREFIX_HEADER = "x-shadow-replay-prefix"
+PREFIXES = frozenset({"prefix-match", "off-prefix"})
 
 Transport: TypeAlias = Literal["openai", "litellm"]
 

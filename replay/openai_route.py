@@ -17,7 +17,7 @@ from yarl import URL
 from replay.errors import ProviderError, RecordError, RouteError, UsageError
 from replay.exact_json import Json, loads
 from replay.limiter import Refusal, RouteLimiter, retry_after_seconds
-from replay.models import PREFIX_HEADER, Endpoint, ModelReply, ModelRequest, RouteSpec
+from replay.models import PREFIX_HEADER, PREFIXES, Endpoint, ModelReply, ModelRequest, RouteSpec
 from replay.openai_wire import (
     DONE,
     MAX_ANSWER_BYTES,
@@ -32,7 +32,6 @@ from replay.openai_wire import (
 #: What goes wrong below HTTP. The first row that fits counts: aiohttp's timeouts are connection errors, too.
 TRANSPORT_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
     (TimeoutError, "timeout", "the connection timed out"),
-    (aiohttp.ContentTypeError, "bad_response", "the answer is of another type than it says"),
     (aiohttp.ClientConnectorError, "connection", "could not connect; check the route's URL and that the server runs"),
     (aiohttp.ServerDisconnectedError, "connection", "the connection was closed before an answer came"),
     (aiohttp.ClientPayloadError, "connection", "the answer was cut or cannot be unpacked"),
@@ -132,7 +131,7 @@ class OpenAIRoute:
             served_model=answer.served_model,
             latency_ns=last_ns - timed.written_ns,
             ttft_ns=None if first_ns is None else first_ns - timed.written_ns,
-            prefix=response.headers.get(PREFIX_HEADER),
+            prefix=_prefix(response),
         )
 
     async def _read_events(self, response: aiohttp.ClientResponse, answer: Answer) -> _Read:
@@ -190,6 +189,8 @@ def completions_url(url: str) -> URL:
     """Where completions are asked for, given a base URL or the whole one. Raises `UsageError`."""
     try:
         base = URL(url)
+        # A host that no name service could be asked for would fail only when connecting, and under another name.
+        (base.host or "").encode("idna")
     except ValueError as error:
         raise UsageError(f"the route's URL cannot be read ({error}); expected one such as https://host/v1") from None
     if base.scheme not in ("http", "https") or not base.host:
@@ -262,6 +263,11 @@ def _headers_of(spec: RouteSpec, endpoint: Endpoint) -> dict[str, str]:
     if endpoint.api_key is not None:
         headers["Authorization"] = f"Bearer {endpoint.api_key}"
     return headers
+
+
+def _prefix(response: aiohttp.ClientResponse) -> str | None:
+    value = response.headers.get(PREFIX_HEADER)
+    return value if value in PREFIXES else None
 
 
 def _check_headers(headers: dict[str, str]) -> None:

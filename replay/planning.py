@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -23,7 +23,7 @@ class Planner:
 
     baseline: Bundle
     candidate: Bundle
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     lane: Lane = "candidate"
 
     @property

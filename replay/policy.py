@@ -187,25 +187,28 @@ def compile_condition(text: str) -> Condition:
     return _CelCondition(expression)
 
 
-def rule_problems(rule: Rule, parameters: Mapping[str, Mapping[str, Json]]) -> Iterator[tuple[str, str]]:
+def rule_problems(
+    rule: Rule, parameters: Mapping[str, Mapping[str, Json]] | None
+) -> Iterator[tuple[tuple[str, ...], str]]:
     """(path in the rule, what is wrong) for everything that can be known at load.
 
-    `parameters` are the schemas of the offered tools. An argument no schema knows is a missing key, and would
-    block every call.
+    `parameters` are the schemas of the offered tools; null = not known. An argument no schema knows is a missing
+    key, and would block every call.
     """
-    for tool in rule.on.tool:
+    for tool in rule.on.tool if parameters is not None else ():
         if tool != EVERY_TOOL and tool not in parameters:
-            yield "on.tool", f"no contract has the name {tool!r}; expected one of {', '.join(parameters) or 'none'}"
+            known = ", ".join(parameters) or "none"
+            yield ("on", "tool"), f"no contract has the name {tool!r}; expected one of {known}"
     if rule.when is None:
         return
     try:
         compile_condition(rule.when)
     except ConditionError as error:
-        yield "when", f"not a CEL condition: {error}"
+        yield ("when",), f"not a CEL condition: {error}"
         return
     for tool in rule.on.tool:
-        for name in _unknown_arguments(rule.when, parameters.get(tool)):
-            yield "when", f"{tool} has no argument {name!r}"
+        for name in _unknown_arguments(rule.when, (parameters or {}).get(tool)):
+            yield ("when",), f"{tool} has no argument {name!r}"
 
 
 _DECISIONS: Mapping[str, DecisionName] = {

@@ -43,7 +43,7 @@ def _whole(low: int) -> Parse:
 def _number(low: float, high: float = float("inf"), *, open_low: bool = False) -> Parse:
     def parse(value: object) -> float:
         try:
-            number = float(cast(str, value))
+            number = float(str(value))
         except (TypeError, ValueError):
             number = float("nan")
         inside = low < number <= high if open_low else low <= number <= high
@@ -59,7 +59,7 @@ def _choice(*choices: str) -> Parse:
     def parse(value: object) -> str:
         if value not in choices:
             raise SettingError(f"one of {', '.join(choices)}")
-        return cast(str, value)
+        return str(value)
 
     return parse
 

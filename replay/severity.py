@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = (
     Rule("write_reordered", 2, "tools.write.reordered", "writes on one thing in another order", ("write_reordered",)),
     Rule("write_outcome", 2, "tools.write.outcome_changed", "the same write ends otherwise", ("write_outcome",)),
     Rule("handoff_extra", 2, "tools.handoff.extra", "hands over where production did not", ("handoff_extra",)),
-    Rule("handoff_missing", 2, "tools.handoff.missing", "does not hand over where production did", ("handoff_missing",)),
+    Rule("handoff_missing", 2, "tools.handoff.missing", "keeps what production handed over", ("handoff_missing",)),
     Rule("did_not_answer", 2, "answer.lexical", "calls a tool where production answered", (), "did_not_answer"),
     Rule("invalid_call", 1, "tools.invalid", "more calls that break their contract", ("invalid_call",)),
     Rule("failed_calls", 1, "tools.failed", "more calls that fail"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 
-from comparators.calls import CallEvent, CallPair, Effect, Outcome
+from comparators.calls import CallEvent, CallPair, Effect
 from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
 from replay.execution import Attempt, Plan, Taken, add_usage
@@ -118,7 +118,9 @@ def production_side(trace: Trace, tooling: Tooling, prices: Prices | None) -> Si
     return Side(
         answer=trace.final_answer,
         answer_sha256=_text_digest(trace.final_answer),
-        calls=tuple(_production_record(call, number, tooling) for number, step in enumerate(steps) for call in step.calls),
+        calls=tuple(
+            _production_record(call, number, tooling) for number, step in enumerate(steps) for call in step.calls
+        ),
         model_calls=len(steps),
         usage=usage,
         cost_usd=_production_cost(trace, usage, prices),
@@ -167,7 +169,9 @@ def _recorded_views(trace: Trace, steps: Sequence[RecordedStep], tooling: Toolin
     stopped = {step.tool for step in trace.steps if isinstance(step, Guardrail) and step.decision in _STOPS}
     return [
         StepView(
-            calls=tuple((call.tool, tooling.read_production(call.tool, call.arguments).call.digest) for call in step.calls),
+            calls=tuple(
+                (call.tool, tooling.read_production(call.tool, call.arguments).call.digest) for call in step.calls
+            ),
             answer=step.call.output.text if step.answered else None,
             stopped=any(call.tool in stopped for call in step.calls),
         )
@@ -291,9 +295,9 @@ def _production_decisions(trace: Trace, steps: Sequence[RecordedStep], tooling: 
 def _replay_decisions(taken: Sequence[Taken]) -> Iterable[DecisionEvent]:
     for step in taken:
         for answer in step.answers:
-            decision = answer.decision
             subject = _subject(answer.asked.tool, answer.read)
-            yield DecisionEvent(subject, decision.decision if decision else "allow", decision.rule if decision else None)
+            said = answer.decision
+            yield DecisionEvent(subject, said.decision, said.rule) if said else DecisionEvent(subject, "allow")
 
 
 def _subject(tool: str, read: ReadCall) -> str:

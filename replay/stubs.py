@@ -113,6 +113,15 @@ class _Moment(NamedTuple):
         return Counter(dict(self.before)) + Counter(dict(self.beside))
 
 
+class _View(NamedTuple):
+    """A read of the replay: when, of what, beside which writes, and how often it was asked at that moment."""
+
+    moment: _Moment
+    entities: frozenset[Entity] | None
+    beside: tuple[_Write, ...]
+    occurrence: int
+
+
 class _Seen(NamedTuple):
     """A recorded read."""
 
@@ -212,10 +221,9 @@ class StubWorld:
         if refused is not None:
             return refused
         if recorded is not None and recorded.result is not None:
-            outcome = self._outcome(recorded)
-            return self._answered(asked, read, Grade.WRITE_RECORDED, outcome, recorded.result, recorded.duration_ns)
+            return self._answered(asked, read, Grade.WRITE_RECORDED, recorded.result, recorded)
         result = self._fill(self._template(asked.tool), read, f"{digest.hex()}/{occurrence}")
-        return self._answered(asked, read, Grade.WRITE_STUBBED, Outcome.ASSUMED, _text(result))
+        return self._answered(asked, read, Grade.WRITE_STUBBED, _text(result))
 
     def _recorded_action(self, tool: str, digest: bytes, occurrence: int) -> RecordedCall | None:
         equal = self._recording.writes.get(digest, [])
@@ -279,48 +287,47 @@ class StubWorld:
         key = (read.call.digest, moment)
         occurrence = self._asked_moments[key] + seen[key]
         seen[key] += 1
-        grade, call, result = self._climb(asked, known, moment, entities, occurrence, beside)
-        outcome = self._outcome(call) if call is not None else Outcome.ASSUMED
-        return self._answered(asked, read, grade, outcome, result, call.duration_ns if call else None)
+        view = _View(moment, entities, tuple(beside), occurrence)
+        grade, call, result = self._climb(asked, known, view)
+        return self._answered(asked, read, grade, result, call)
 
     def _climb(
-        self,
-        asked: Asked,
-        known: list[_Seen],
-        moment: _Moment,
-        entities: frozenset[Entity] | None,
-        occurrence: int,
-        beside: list[_Write],
+        self, asked: Asked, known: list[_Seen], view: _View
     ) -> tuple[Grade, RecordedCall | None, str | None]:
+        """The rungs of the ladder, the truest first."""
         contract = self._tooling.stubbing(asked.tool)
-        exact = [item.call for item in known if item.moment == moment]
+        exact = [item.call for item in known if item.moment == view.moment]
         if exact:
-            call = exact[min(occurrence, len(exact) - 1)]
+            call = exact[min(view.occurrence, len(exact) - 1)]
             return Grade.EXACT, call, call.result
         if contract.constant:
             return Grade.CONSTANT, None, _text(contract.stub_result)
-        if contract.projection == "safe" and entities is not None:
-            same = [item for item in self._recording.reads_by_tool.get(asked.tool, []) if item.entities == entities]
-            fitting = [item.call for item in same if item.moment == moment]
-            if fitting:
-                return Grade.ENTITY, fitting[-1], fitting[-1].result
-        overlay = self._overlay(known, moment, entities, beside)
+        same = self._same_entity(asked.tool, view) if contract.projection == "safe" else None
+        if same is not None:
+            return Grade.ENTITY, same, same.result
+        overlay = self._overlay(known, view)
         if overlay is not None:
             return Grade.OVERLAY, *overlay
         if contract.example is not None:
             return Grade.EXAMPLE, None, _text(contract.example)
         return Grade.HALT, None, None
 
-    def _overlay(
-        self, known: list[_Seen], moment: _Moment, entities: frozenset[Entity] | None, beside: list[_Write]
-    ) -> tuple[RecordedCall, str] | None:
+    def _same_entity(self, tool: str, view: _View) -> RecordedCall | None:
+        """The newest recorded read of the same entity in the same epoch, whatever else it asked."""
+        if view.entities is None:
+            return None
+        reads = self._recording.reads_by_tool.get(tool, [])
+        fitting = [item.call for item in reads if item.entities == view.entities and item.moment == view.moment]
+        return fitting[-1] if fitting else None
+
+    def _overlay(self, known: list[_Seen], view: _View) -> tuple[RecordedCall, str] | None:
         """The newest recorded state this replay has reached, with the declared effects of the writes since."""
         for item in reversed(known):
-            if not item.moment.writes <= moment.writes or item.call.result is None:
+            if not item.moment.writes <= view.moment.writes or item.call.result is None:
                 continue
-            since = moment.writes - item.moment.writes
-            writes = [write for write in (*self._writes, *beside) if write.digest in since]
-            patched = self._patched(item.call.result, writes, entities)
+            since = view.moment.writes - item.moment.writes
+            writes = [write for write in (*self._writes, *view.beside) if write.digest in since]
+            patched = self._patched(item.call.result, writes, view.entities)
             if patched is not None:
                 return item.call, patched
         return None
@@ -353,8 +360,8 @@ class StubWorld:
         for batch in history_batches(trace):
             self._record_batch(batch, happened=True)
         at_request = len(self._writes)
-        for step in recorded_steps(trace):
-            self._record_batch(step.calls, happened=False)
+        for recorded in recorded_steps(trace):
+            self._record_batch(recorded.calls, happened=False)
         del self._writes[at_request:]  # the replay starts where the request came in
         for step in trace.steps:
             if isinstance(step, Guardrail) and step.approved and step.tool is not None:
@@ -391,18 +398,18 @@ class StubWorld:
     # -- answers --------------------------------------------------------------------------------------------
 
     def _answered(
-        self,
-        asked: Asked,
-        read: ReadCall,
-        grade: Grade,
-        outcome: Outcome,
-        result: str | None,
-        duration_ns: int | None = None,
+        self, asked: Asked, read: ReadCall, grade: Grade, result: str | None, call: RecordedCall | None = None
     ) -> StubAnswer:
-        effect = self._tooling.effect(asked.tool)
-        entities = self._tooling.entities(asked.tool, read)
+        """An answer, from a recorded `call` if there is one: without it, how the call ended is an assumption."""
         return StubAnswer(
-            asked, read, effect, grade, outcome, result, entities=entities, duration_ns=duration_ns
+            asked,
+            read,
+            self._tooling.effect(asked.tool),
+            grade,
+            Outcome.ASSUMED if call is None else self._outcome(call),
+            result,
+            entities=self._tooling.entities(asked.tool, read),
+            duration_ns=None if call is None else call.duration_ns,
         )
 
     def _refused(

@@ -156,7 +156,8 @@ class Summary:
 
 
 def _worst(comparison: Comparison) -> Worst:
-    distance = max((comparison.scores[name].value or 0.0 for name in _DISTANCES if name in comparison.scores), default=0.0)
+    known = (comparison.scores[name].value for name in _DISTANCES if name in comparison.scores)
+    distance = max((value for value in known if value is not None), default=0.0)
     rules = tuple(sorted({flag.rule for flag in comparison.flags}))
     return Worst(comparison.severity, rules, distance, comparison)
 

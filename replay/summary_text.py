@@ -123,7 +123,8 @@ def _pair(number: int, item: Worst) -> Iterator[str]:
     comparison = item.comparison
     turn = "" if comparison.turn is None else f" turn {comparison.turn}"
     yield ""
-    yield f"{number}. S{item.severity} {comparison.mode} {clean(comparison.trace_id, 64)}{turn}: {', '.join(item.rules)}"
+    name = f"{comparison.mode} {clean(comparison.trace_id, 64)}{turn}"
+    yield f"{number}. S{item.severity} {name}: {', '.join(item.rules)}"
     shown = list(_flag_lines(comparison.flags))
     yield from shown[:_MAX_LINES]
     if len(shown) > _MAX_LINES:

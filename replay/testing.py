@@ -81,7 +81,12 @@ class ScriptedModel:
     latency_ns: int | None = 1_000_000
     requests: list[ModelRequest] = field(default_factory=list)
 
-    async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
+    async def complete(
+        self,
+        request: ModelRequest,
+        *,
+        timeout_seconds: float,  # noqa: ARG002 - a script takes no time
+    ) -> ModelReply:
         self.requests.append(request)
         turn = self._next(request)
         if isinstance(turn, RouteError):

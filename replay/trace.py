@@ -23,17 +23,17 @@ Money: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$")
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all wire records. Unknown fields are ignored, so a minor version may add some.
 
-    msgspec does not inherit `kw_only`: each record says it again.
+    msgspec does not inherit `kw_only`, and a type checker no `frozen`: each record says both again.
     """
 
 
-class Function(Record, kw_only=True):
+class Function(Record, frozen=True, kw_only=True):
     name: str
     arguments: str = ""
     """The argument text as the model wrote it; it need not be JSON."""
 
 
-class FunctionCall(Record, kw_only=True):
+class FunctionCall(Record, frozen=True, kw_only=True):
     """A tool call inside an assistant message, in the chat-completions shape."""
 
     function: Function
@@ -41,7 +41,7 @@ class FunctionCall(Record, kw_only=True):
     type: str = "function"
 
 
-class Message(Record, kw_only=True):
+class Message(Record, frozen=True, kw_only=True):
     """One chat message. `is_error` on a tool message says how the call ended; it is never sent to a model."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -64,13 +64,13 @@ class Message(Record, kw_only=True):
         return self.tool_calls or ()
 
 
-class Document(Record, kw_only=True):
+class Document(Record, frozen=True, kw_only=True):
     id: str
     content: str | None = None
     score: float | None = None
 
 
-class BundleRef(Record, kw_only=True):
+class BundleRef(Record, frozen=True, kw_only=True):
     """The release that produced a trace, and where that was read."""
 
     id: str | None = None
@@ -78,7 +78,7 @@ class BundleRef(Record, kw_only=True):
     fingerprint: str | None = None
 
 
-class Request(Record, kw_only=True):
+class Request(Record, frozen=True, kw_only=True):
     """What entered the application before any model call. The system prompt is not part of it: it is the bundle's."""
 
     messages: tuple[Message, ...]
@@ -86,7 +86,7 @@ class Request(Record, kw_only=True):
     attributes: dict[str, Json] = {}
 
 
-class Usage(Record, kw_only=True):
+class Usage(Record, frozen=True, kw_only=True):
     """Tokens. `cache_read` is a part of `input_tokens`, as in the OpenTelemetry conventions."""
 
     input_tokens: Count | None = None
@@ -96,7 +96,7 @@ class Usage(Record, kw_only=True):
     reasoning: Count | None = None
 
 
-class Tool(Record, kw_only=True):
+class Tool(Record, frozen=True, kw_only=True):
     """A tool as it was offered to the model."""
 
     name: NonEmpty
@@ -105,12 +105,12 @@ class Tool(Record, kw_only=True):
     effect: str | None = None
 
 
-class Failure(Record, kw_only=True):
+class Failure(Record, frozen=True, kw_only=True):
     type: str | None = None
     message: str | None = None
 
 
-class _Step(Record, kw_only=True, tag_field="kind"):
+class _Step(Record, frozen=True, kw_only=True, tag_field="kind"):
     id: str | None = None
     parent: str | None = None
     started_at: Nanoseconds | None = None
@@ -118,7 +118,7 @@ class _Step(Record, kw_only=True, tag_field="kind"):
     duration_ns: Nanoseconds | None = None
 
 
-class ModelCall(_Step, kw_only=True, tag="model_call"):
+class ModelCall(_Step, frozen=True, kw_only=True, tag="model_call"):
     """One call of the model and what it answered: text, tool calls, or both."""
 
     output: Message
@@ -133,7 +133,7 @@ class ModelCall(_Step, kw_only=True, tag="model_call"):
     error: Failure | None = None
 
 
-class ToolCall(_Step, kw_only=True, tag="tool_call"):
+class ToolCall(_Step, frozen=True, kw_only=True, tag="tool_call"):
     """An executed tool call. It answers the next unanswered call of the model call before it, in order."""
 
     name: str
@@ -152,13 +152,13 @@ class ToolCall(_Step, kw_only=True, tag="tool_call"):
         return self.result if isinstance(self.result, str) else dumps(self.result).decode()
 
 
-class InsertedMessage(_Step, kw_only=True, tag="message"):
+class InsertedMessage(_Step, frozen=True, kw_only=True, tag="message"):
     """A message the production harness put in after the request, say by a defence that repeats the prompt."""
 
     message: Message
 
 
-class Guardrail(_Step, kw_only=True, tag="guardrail"):
+class Guardrail(_Step, frozen=True, kw_only=True, tag="guardrail"):
     """A decision of a guardrail. `tool` and `arguments` name the call it was about; both null = the answer."""
 
     decision: Literal["allow", "needs_approval", "escalate", "block"]
@@ -168,12 +168,12 @@ class Guardrail(_Step, kw_only=True, tag="guardrail"):
     approved: bool | None = None
 
 
-class Retrieval(_Step, kw_only=True, tag="retrieval"):
+class Retrieval(_Step, frozen=True, kw_only=True, tag="retrieval"):
     query: str | None = None
     documents: tuple[Document, ...] = ()
 
 
-class Other(_Step, kw_only=True, tag="other"):
+class Other(_Step, frozen=True, kw_only=True, tag="other"):
     name: str | None = None
     input: Json = None
     output: Json = None
@@ -182,12 +182,12 @@ class Other(_Step, kw_only=True, tag="other"):
 Step: TypeAlias = ModelCall | ToolCall | InsertedMessage | Guardrail | Retrieval | Other
 
 
-class Outcome(Record, kw_only=True):
+class Outcome(Record, frozen=True, kw_only=True):
     status: Literal["ok", "error", "truncated", "refused", "unknown"] = "unknown"
     error: Failure | None = None
 
 
-class Capture(Record, kw_only=True):
+class Capture(Record, frozen=True, kw_only=True):
     """How much of the request was recorded."""
 
     content: Literal["full", "partial", "none"] = "full"
@@ -195,7 +195,7 @@ class Capture(Record, kw_only=True):
     mixed_bundle: bool = False
 
 
-class Trace(Record, kw_only=True):
+class Trace(Record, frozen=True, kw_only=True):
     """One production request. `final_answer` null = none was produced; "" is an answer.
 
     `system_prompt` is what production rendered: provenance, from which a bundle can be inferred. A replay

@@ -21,11 +21,13 @@ from consumers.recorded_model import (
     Playback,
     Refusal,
     ReplayHeader,
+    ServeOptions,
     load_recording,
     parse_header,
     parse_latency,
     recorded_model,
     schedule,
+    serve,
 )
 from consumers.recording import Recording, record
 from replay.errors import UsageError
@@ -528,6 +530,11 @@ def test_the_program_says_where_it_listens_and_stops_on_a_signal(
     assert url.startswith("http://127.0.0.1:")
     assert words.decode().startswith(f"{corpus_file}, line 2: not valid JSON")
     assert json.loads(log.read_bytes())["status"] == 200
+
+
+async def test_a_log_that_cannot_be_written_is_the_users_mistake(corpus_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be written"):
+        await serve(ServeOptions(str(corpus_file), "shop/v1", log=str(tmp_path)))
 
 
 async def test_a_port_in_use_is_the_users_mistake() -> None:

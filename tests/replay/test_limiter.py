@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from replay.errors import NoRecordingError, ProviderError
 from replay.limiter import (
     LONGEST_PAUSE_SECONDS,
+    Attempt,
     Pace,
     Refusal,
     RouteLimiter,
@@ -52,7 +52,7 @@ def limiter(clock: Clock, **settings: object) -> RouteLimiter:
     return RouteLimiter(Endpoint(**settings), clock=clock, sleep=clock.sleep)  # type: ignore[arg-type]
 
 
-def script(*outcomes: ModelReply | Refusal | Exception) -> Callable[[int], object]:
+def script(*outcomes: ModelReply | Refusal | Exception) -> Attempt:
     """An attempt that has these outcomes, one after the other."""
     left = list(outcomes)
 
@@ -74,7 +74,8 @@ def script(*outcomes: ModelReply | Refusal | Exception) -> Callable[[int], objec
 )
 def test_no_window_holds_more_than_its_share(rate: float, gaps: list[float]) -> None:
     """In any stretch of time there are at most a second's worth of requests more than the rate allows."""
-    pace, now, taken = Pace(rate), 0.0, []
+    pace, now = Pace(rate), 0.0
+    taken: list[float] = []
     for gap in gaps:
         now += gap
         while pace.take(now) == 0.0 and len(taken) < 2000:
@@ -289,4 +290,4 @@ async def test_cancellation_gives_the_place_back() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await shared.run(script(REPLY), timeout_seconds=5)
+    assert (await shared.run(script(REPLY), timeout_seconds=5)).attempts == 1

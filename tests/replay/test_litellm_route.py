@@ -7,6 +7,7 @@ tested is no route.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.util
 import json
 import os
@@ -74,7 +75,7 @@ async def reply_to(reply: Reply, spec: RouteSpec = SPEC) -> ModelReply:
         return await ask(server, spec)
 
 
-async def failure(reply: Reply, spec: RouteSpec = SPEC, **arguments: Any) -> ProviderError:
+async def refused(reply: Reply, spec: RouteSpec = SPEC, **arguments: Any) -> ProviderError:
     async with ScriptedServer(reply) as server:
         with pytest.raises(ProviderError) as raised:
             await ask(server, spec, **arguments)
@@ -179,9 +180,16 @@ async def test_token_counts_are_not_invented() -> None:
     assert (await reply_to(whole({"content": "yes"}, usage={}), WHOLE)).usage is None
 
 
+async def test_a_price_is_not_invented() -> None:
+    """litellm knows prices of models by name; ours are the release's. A reply has no room for another's."""
+    reply = await reply_to(Reply(text_stream("yes")), RouteSpec("litellm", "openai/gpt-4o"))
+    assert reply.usage is not None
+    assert not [field.name for field in dataclasses.fields(reply) if "cost" in field.name]
+
+
 async def test_a_finish_is_not_invented() -> None:
     """A stream that ends early is cut, though litellm would close it with `stop`."""
-    error = await failure(Reply((chunk({"role": "assistant", "content": "y"}),)))
+    error = await refused(Reply((chunk({"role": "assistant", "content": "y"}),)))
     assert (error.kind, "without a finish_reason" in str(error)) == ("connection", True)
 
 
@@ -199,7 +207,7 @@ async def test_a_model_that_repeats_itself_is_no_outage() -> None:
     ],
 )
 async def test_answers_that_are_none(reply: Reply, spec: RouteSpec, kind: str) -> None:
-    error = await failure(reply, spec)
+    error = await refused(reply, spec)
     assert error.kind == kind, str(error)
 
 
@@ -230,7 +238,7 @@ async def test_cancellation_passes_through() -> None:
 
 
 async def test_the_key_is_in_no_message_and_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    error = await failure(error_reply(401, f"wrong key: {KEY}"))
+    error = await refused(error_reply(401, f"wrong key: {KEY}"))
     assert "sk-sec" not in str(error)
     assert "***" in str(error)
     assert capsys.readouterr().out == ""
@@ -292,4 +300,6 @@ def test_named_failures_still_exist() -> None:
 
 
 def test_an_error_without_a_status_is_a_bad_response() -> None:
-    assert failure_of(KeyError("usage"), secrets=()).kind == "bad_response"  # type: ignore[union-attr]
+    failure = failure_of(KeyError("usage"), secrets=())
+    assert isinstance(failure, ProviderError)
+    assert failure.kind == "bad_response"

@@ -440,7 +440,19 @@ def test_where_completions_are_asked_for(base: str, url: str) -> None:
     assert str(completions_url(base)) == url
 
 
-@pytest.mark.parametrize("url", ["", "host/v1", "ftp://host/v1", "http://", "http://host:port/v1", "https://u:p@host"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "host/v1",
+        "ftp://host/v1",
+        "http://",
+        "http://host:port/v1",
+        "https://u:p@host",
+        "http://a..b",
+        "http://xn--/v1",
+    ],
+)
 def test_a_url_that_cannot_be_used_is_the_users_mistake(url: str) -> None:
     with pytest.raises(UsageError) as raised:
         open_model(SPEC, Endpoint(url))
@@ -795,11 +807,26 @@ RAW_STARTS = st.sampled_from(
         b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nSet-Cookie: ",
         b"HTTP/1.1 307 Go\r\nLocation: http://",
         b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-shadow-replay-prefix: \xff\r\nContent-Type: ",
     ]
 )
 RAW_PARTS = st.one_of(
     st.binary(max_size=30),
-    st.sampled_from([b"data: ", b"\n\n", b"\r\n", b"5\r\n", b"0\r\n\r\n", b'{"choices":[', DONE, CUT_EVENT, b"\x00"]),
+    st.sampled_from(
+        [
+            b"data: ",
+            b"\n\n",
+            b"\r\n",
+            b"5\r\n",
+            b"0\r\n\r\n",
+            b'{"choices":[',
+            b"\xff",
+            b"; charset=",
+            DONE,
+            CUT_EVENT,
+            b"\x00",
+        ]
+    ),
 )
 
 

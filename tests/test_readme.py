@@ -1,0 +1,34 @@
+"""The README says what the program does: its tables are made of the code."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from replay.cli import EXIT_CODES
+from replay.settings import Settings, load_settings, rows
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def settings_table() -> str:
+    lines = ["| setting | default | what it does |", "|---|---|---|"]
+    for row in rows(load_settings(file=None, environment={}, flags={})):
+        lines.append(f"| `{row.name}` | {row.value} | {row.help} |")
+    return "\n".join(lines)
+
+
+def test_the_settings_table_is_the_settings():
+    assert settings_table() in README, f"put this into the README:\n{settings_table()}"
+
+
+def test_every_exit_code_is_documented():
+    assert all(f"| {code} | " in README for code in EXIT_CODES)
+
+
+def test_every_setting_can_be_set_by_environment():
+    environment = {f"SHADOW_REPLAY_{item.name.upper()}": "1" for item in fields(Settings)}
+    environment |= {"SHADOW_REPLAY_MODE": "free", "SHADOW_REPLAY_CONTENT": "digest"}
+    environment |= {"SHADOW_REPLAY_MAX_LINE_BYTES": "5000", "SHADOW_REPLAY_MAX_RECORD_BYTES": "5000"}
+    origins = load_settings(file=None, environment=environment, flags={}).origins
+    assert set(origins.values()) == {"environment"}
