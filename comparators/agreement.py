@@ -1,69 +1,82 @@
 """How much of two calls agrees, for many pairs of calls of one batch at once.
 
 Equal leaves are counted as the size of a set intersection, each call being read once per batch. Only where a
-leaf has a tolerance, or stands twice in a call, are two calls compared leaf by leaf, each distinct pair once.
+leaf has a tolerance, or stands twice in a call, are two calls compared leaf by leaf, each pair once.
 The counts are whole numbers, so it does not matter in which batch they were made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import numpy as np
 
-from comparators.calls import CanonicalCall, Leaf, LeafKind
+from comparators.callbatch import CallBatch
+from comparators.calls import Leaf, LeafKind
 from comparators.leaves import difference
 from comparators.spec import Bools, Floats, Ints
 
 
 class Agreement:
-    """Dice's coefficient of the leaves of two calls, by their numbers in a batch. Remembers what it has read."""
+    """Dice's coefficient of the leaves of two calls that are not equal, by the numbers of their events."""
 
-    def __init__(self, calls: Sequence[CanonicalCall]) -> None:
-        self._calls = calls
-        self._sets: list[frozenset[Leaf]] = [_UNREAD] * len(calls)
-        self._sizes: Ints = np.zeros(len(calls), dtype=np.int64)
-        self._read: Bools = np.zeros(len(calls), dtype=np.bool_)
-        self._uneven: Bools = np.zeros(len(calls), dtype=np.bool_)  # a leaf has a tolerance or stands twice
+    def __init__(self, batch: CallBatch) -> None:
+        self._batch = batch
+        self._sizes: Ints = np.fromiter(map(len, map(_leaves, batch.calls)), np.int64, len(batch.calls))
+        self._sets: list[frozenset[Leaf] | None] = [None] * len(batch.calls)
+        self._seen: Bools = np.zeros(len(batch.calls), dtype=np.bool_)
+        self._uneven: Bools = np.zeros(len(batch.calls), dtype=np.bool_)  # a leaf has a tolerance or stands twice
         self._compared: dict[tuple[int, int], int] = {}
 
-    def dice(self, one: Ints, other: Ints) -> Floats:
+    def dice(self, production: Ints, replay: Ints) -> Floats:
         """Share of agreement of each pair of calls, 0 to 1; exactly 1 if all leaves agree. Shape (pairs,)."""
-        self._read_all(one, other)
-        left, right = (map(self._sets.__getitem__, side.tolist()) for side in (one, other))
-        shared = np.fromiter(map(len, map(frozenset.intersection, left, right)), np.int64, len(one))
+        one, other = self._batch.call[production], self._batch.call[replay]
+        shared = np.zeros(len(one), dtype=np.int64)
+        # Two calls of one leaf each are not equal, so that leaf is not.
+        several = np.flatnonzero((self._sizes[one] > 1) | (self._sizes[other] > 1))
+        left, right = self._read(one[several]), self._read(other[several])
+        shared[several] = np.fromiter(map(len, map(frozenset.intersection, left, right)), np.int64, len(several))
+        self._look_for_tolerance(one, other)
         for pair in np.flatnonzero(self._uneven[one] | self._uneven[other]).tolist():
-            shared[pair] = self._leaf_by_leaf(int(one[pair]), int(other[pair]))
+            shared[pair] = self._leaf_by_leaf(int(production[pair]), int(replay[pair]))
         total = self._sizes[one] + self._sizes[other]
         # Two calls without leaves agree in all of them.
         dice: Floats = np.where(total > 0, 2 * shared / np.maximum(total, 1), 1.0)
         return dice
 
-    def _read_all(self, *numbers: Ints) -> None:
-        wanted = np.zeros(len(self._calls), dtype=np.bool_)
+    def _look_for_tolerance(self, *numbers: Ints) -> None:
+        """Note, of calls not seen before, whether a leaf may agree with another without being equal to it."""
+        new = np.zeros(len(self._sizes), dtype=np.bool_)
         for some in numbers:
-            wanted[some] = True
-        new = np.flatnonzero(wanted & ~self._read)
-        leaves = [self._calls[number].leaves for number in new.tolist()]
-        size = np.fromiter(map(len, leaves), np.int64, len(leaves))
-        for number, distinct in zip(new.tolist(), map(frozenset, leaves), strict=True):
-            self._sets[number] = distinct
-        kinds = np.frombuffer(bytes(map(_kind, chain.from_iterable(leaves))), dtype=np.uint8)
-        tolerant = np.repeat(np.arange(len(new)), size)[(kinds == LeafKind.DECIMAL) | (kinds == LeafKind.TEXT)]
-        distinct_size = np.fromiter(map(len, map(self._sets.__getitem__, new.tolist())), np.int64, len(new))
-        self._uneven[new] = distinct_size < size
-        self._uneven[new[tolerant]] = True
-        self._sizes[new], self._read[new] = size, True
+            new[some] = True
+        new &= ~self._seen
+        self._seen |= new
+        calls = np.flatnonzero(new)
+        leaves = chain.from_iterable(self._batch.calls[number].leaves for number in calls.tolist())
+        kinds = np.frombuffer(bytes(map(_kind, leaves)), dtype=np.uint8)
+        owner = np.repeat(calls, self._sizes[calls])
+        self._uneven[owner[(kinds == LeafKind.DECIMAL) | (kinds == LeafKind.TEXT)]] = True
 
-    def _leaf_by_leaf(self, one: int, other: int) -> int:
-        shared = self._compared.get((one, other))
+    def _read(self, numbers: Ints) -> list[frozenset[Leaf]]:
+        sets = self._sets
+        return [found if (found := sets[number]) is not None else self._read_one(number) for number in numbers.tolist()]
+
+    def _read_one(self, number: int) -> frozenset[Leaf]:
+        leaves = self._batch.calls[number].leaves
+        found = self._sets[number] = frozenset(leaves)
+        if len(found) < len(leaves):  # a leaf stands twice
+            self._uneven[number] = True
+        return found
+
+    def _leaf_by_leaf(self, production: int, replay: int) -> int:
+        # By event, not by call: equal calls may have been read through contracts of unequal tolerances.
+        shared = self._compared.get((production, replay))
         if shared is None:
-            shared = difference(self._calls[one].leaves, self._calls[other].leaves).shared
-            self._compared[one, other] = shared
+            one, other = self._batch.events[production].call, self._batch.events[replay].call
+            shared = self._compared[production, replay] = difference(one.leaves, other.leaves).shared
         return shared
 
 
-_UNREAD: frozenset[Leaf] = frozenset()
+_leaves = attrgetter("leaves")
 _kind = itemgetter(1)

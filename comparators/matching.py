@@ -103,7 +103,7 @@ def _closest(batch: CallBatch, events: Ints, agreement: Agreement, least: float)
     shape = runs.production[wanted], runs.replay[wanted]
     left, right = crossed(runs.start[wanted], *shape)
     production, replay = runs.events[left], runs.events[right]
-    distance = argument_distance(agreement.dice(batch.call[production], batch.call[replay]), least)
+    distance = argument_distance(agreement.dice(production, replay), least)
     # Leaving two calls unmatched costs both weights in full: a match is worth what it saves of that.
     saving = (batch.weight[production] + batch.weight[replay]) * (1.0 - distance)
     chosen = _assigned(*shape, saving)
@@ -114,11 +114,11 @@ def _assigned(rows: Ints, columns: Ints, saving: Floats) -> Ints:
     """Numbers of the chosen cells of matrices that stand one after the other, row by row."""
     cells = rows * columns
     first = np.cumsum(cells) - cells
-    chosen = [first[cells == 1]]
+    cost = (-saving).tolist()
+    chosen: list[int] = []
     for matrix in np.flatnonzero(cells > 1).tolist():
-        start, width = int(first[matrix]), int(columns[matrix])
-        cost = -saving[start : start + int(cells[matrix])].reshape(-1, width)
-        column = np.array(assign(cost.tolist()), dtype=np.int64)
-        row = np.flatnonzero(column >= 0)
-        chosen.append(start + row * width + column[row])
-    return np.concatenate(chosen)
+        start, width, end = int(first[matrix]), int(columns[matrix]), int(first[matrix] + cells[matrix])
+        starts = range(start, end, width)
+        assigned = assign([cost[row : row + width] for row in starts])
+        chosen += [row + column for row, column in zip(starts, assigned, strict=True) if column >= 0]
+    return np.concatenate((first[cells == 1], np.array(chosen, dtype=np.int64)))

@@ -49,6 +49,7 @@ class NormalForm(NamedTuple):
     """Calls that count, in normal form: `start` (of each sequence, and the end) into the others."""
 
     start: Ints
+    events: Ints
     sequence: Ints
     scope: Ints
     call: Ints
@@ -72,6 +73,7 @@ class NormalForm(NamedTuple):
         events = order[by_content[kept]]
         return cls(
             start=np.searchsorted(batch.sequence[events], np.arange(2 * batch.rows + 1)),
+            events=events,
             sequence=batch.sequence[events],
             scope=batch.scope[events],
             call=batch.call[events],
@@ -91,10 +93,10 @@ _LEAST: Floats = np.array([LEAST_DISTANCE[effect] for effect in Effect])
 def _by_step(batch: CallBatch) -> tuple[Ints, Bools]:
     """Events that have a weight, sorted by sequence, scope and step; and where a new step starts."""
     events = np.flatnonzero(batch.weight > 0)
-    order = np.lexsort((batch.step[events], batch.scope[events], batch.sequence[events]))
-    events = events[order]
-    keys = (batch.sequence[events], batch.scope[events], batch.step[events])
-    return events, np.logical_or.reduce([starts_of_runs(key) for key in keys])
+    scope = batch.sequence[events] * batch.groups + batch.scope[events] % batch.groups
+    key = scope * batch.steps + batch.step[events]
+    order = np.argsort(key, kind="stable")
+    return events[order], starts_of_runs(key[order])
 
 
 def _equal(form: NormalForm, rows: Ints) -> Bools:
@@ -110,12 +112,15 @@ def _equal(form: NormalForm, rows: Ints) -> Bools:
 
 
 class _Close(NamedTuple):
-    """Pairs of calls of one tool and scope: row, positions in both sequences, distance. All others are 1 apart."""
+    """Pairs of calls of one tool and scope: row, positions in both sequences, and what aligning them adds.
+
+    That is (w_i + w_j) d - w_j, as `_align` counts. Aligning any other pair is never cheaper than leaving it out.
+    """
 
     row: Ints
     production: Ints
     replay: Ints
-    distance: Floats
+    gain: Floats
 
     @classmethod
     def of(cls, form: NormalForm, rows: Ints, agreement: Agreement) -> _Close:
@@ -132,28 +137,29 @@ class _Close(NamedTuple):
         distance = np.zeros(len(left))
         differ = np.flatnonzero(form.call[left] != form.call[right])
         one, other = left[differ], right[differ]
-        dice = agreement.dice(form.call[one], form.call[other])
+        dice = agreement.dice(form.events[one], form.events[other])
         distance[differ] = argument_distance(dice, np.maximum(form.least[one], form.least[other]))
+        gain = (form.weight[left] + form.weight[right]) * distance - form.weight[right]
         at = (entry - form.start[form.sequence[entry]] for entry in (left, right))
-        return cls(form.sequence[left] >> 1, *at, distance)
+        return cls(form.sequence[left] >> 1, *at, gain)
 
     def table(self, rows: Ints, production: int, replay: int) -> Floats:
-        """Distances of every call from every other of some rows, shape (production, replay, rows)."""
+        """Gains of every pair of calls of some rows, shape (production, replay, rows)."""
         column = np.full(int(max(self.row.max(initial=0), rows.max())) + 1, -1)
         column[rows] = np.arange(len(rows))
         column_of = column[self.row]
         inside = column_of >= 0
-        table = np.ones((production, replay, len(rows)))
-        table[self.production[inside], self.replay[inside], column_of[inside]] = self.distance[inside]
+        table = np.full((production, replay, len(rows)), np.inf)
+        table[self.production[inside], self.replay[inside], column_of[inside]] = self.gain[inside]
         return table
 
 
 def _equality(form: NormalForm, row: int) -> Iterator[Floats]:
-    """As the rows of a table, for one pair too large for one: distances by equality alone."""
+    """The rows of a table for one pair of sequences too large for one: only equal calls align."""
     production, replay = (slice(*form.start[sequence : sequence + 2]) for sequence in (2 * row, 2 * row + 1))
     for call, scope in zip(form.call[production], form.scope[production], strict=True):
-        differ = (form.call[replay] != call) | (form.scope[replay] != scope)
-        yield differ.astype(np.float64)[:, np.newaxis]
+        equal = (form.call[replay] == call) & (form.scope[replay] == scope)
+        yield np.where(equal, -form.weight[replay], np.inf)[:, np.newaxis]
 
 
 def _chunks(rows: Ints, longest: Ints) -> Iterator[Ints]:
@@ -182,23 +188,22 @@ class _Side(NamedTuple):
         return cls(length, np.where(at < length, form.weight[entry], 0.0))
 
 
-def _align(production: _Side, replay: _Side, distance: Iterable[Floats]) -> Floats:
+def _align(production: _Side, replay: _Side, gains: Iterable[Floats]) -> Floats:
     """Cost of the best alignment over the sum of weights of each row, shape (rows,).
 
-    One row of all tables at a time; leaving out a call of the replay is a running minimum along it, after the
-    weights up to each column are taken off.
+    One row of all tables at a time, kept as D[i, j] less the weights of the replay up to j. Leaving out a call of
+    production then adds its weight, aligning adds the gain, and leaving out calls of the replay is a running
+    minimum along j.
     """
     rows = np.arange(len(production.length))
     upto = np.concatenate((np.zeros((1, len(rows))), np.cumsum(replay.weight, axis=0)))
-    costs, result = upto, np.zeros(len(rows))
-    for index, (weight, apart) in enumerate(zip(production.weight, distance, strict=True)):
+    costs, result = np.zeros_like(upto), np.zeros(len(rows))
+    for index, (weight, gain) in enumerate(zip(production.weight, gains, strict=True)):
         step = costs + weight
-        np.minimum(step[1:], costs[:-1] + (weight + replay.weight) * apart, out=step[1:])
-        step -= upto
-        np.minimum.accumulate(step, axis=0, out=step)
-        step += upto
-        costs = step
+        np.minimum(step[1:], costs[:-1] + gain, out=step[1:])
+        costs = np.minimum.accumulate(step, axis=0)
         done = rows[production.length == index + 1]
         ends = replay.length[done]
-        result[done] = costs[ends, done] / (costs[0, done] + upto[ends, done])
-    return np.minimum(result, 1.0)
+        everything = upto[ends, done]
+        result[done] = (costs[ends, done] + everything) / (costs[0, done] + everything)
+    return np.clip(result, 0.0, 1.0)

@@ -27,7 +27,7 @@ from comparators.spec import Bools, Column, Floats, Ints, Status, column, status
 def compare_calls(pairs: Sequence[CallPair]) -> tuple[Column, ...]:
     """All `tools.*` columns. Raises `ValueError` when the weight of a call is negative or not finite."""
     batch = CallBatch.of(pairs)
-    agreement = Agreement(batch.calls)
+    agreement = Agreement(batch)
     return (
         *_writes(batch, match(batch, Effect.WRITE, agreement)),
         *_handoffs(batch, match(batch, Effect.HANDOFF, agreement)),

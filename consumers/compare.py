@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from msgspec import structs
 
-from consumers.files import BadLine, Item, TraceItem, Unanswered, Where, all_match
+from consumers.files import BadLine, Item, TraceItem, Unanswered
 from consumers.journal import Journal
 from consumers.run import dead_letter
+from consumers.where import Where, all_match
 from replay.comparison import Comparison, Lane, Source, Unit
 from replay.contract import ToolContract, Tooling
 from replay.divergence import compare_recordings

@@ -10,10 +10,11 @@ from pathlib import Path
 from replay.bundle_infer import contracts_of
 
 from consumers.compare import Recording, bury, compare_lane, read_recording
-from consumers.files import parse_where, read_items
+from consumers.files import read_items
 from consumers.journal import COMPARISONS, DEAD_LETTERS, Journal
 from consumers.run_command import DONE, print_json, print_lines, settings_of
 from consumers.toolsets import load_toolsets
+from consumers.where import parse_where
 from replay.contract import ToolContract
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps

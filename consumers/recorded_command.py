@@ -7,7 +7,8 @@ import argparse
 import anyio
 
 from consumers.faults import parse_faults
-from consumers.recorded_model import Playback, ServeOptions, parse_latency, serve
+from consumers.playback import Playback, parse_latency
+from consumers.recorded_model import ServeOptions, serve
 
 
 def recorded_model(arguments: argparse.Namespace) -> int:

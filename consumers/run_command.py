@@ -16,7 +16,8 @@ import anyio
 from replay.bundle_diff import findings
 
 from consumers.endpoints import endpoint_for
-from consumers.files import all_match, count_lines, parse_where, read_items
+from consumers.files import count_lines, read_items
+from consumers.where import all_match, parse_where
 from consumers.journal import Journal
 from consumers.progress import Progress
 from consumers.run import FileRun, Limits

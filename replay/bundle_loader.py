@@ -40,6 +40,8 @@ from replay.policy import Policy, Rule, rule_problems
 from replay.prompt import Prompt, template_problems, variable_problems
 from replay.routes import check_params
 
+_PATTERN = re.compile(r"[*?\[]")
+
 MANIFEST = "bundle.yaml"
 RELEASE = "release.yaml"
 
@@ -247,22 +249,30 @@ class _Directory:
     def expand(self, asked: Piece) -> list[str]:
         """The file, or the files that match a pattern, in the order of their names."""
         name = str(asked.value)
-        folder, _, pattern = name.rpartition("/")
-        if not re.search(r"[*?\[]", name):
+        if not _PATTERN.search(name):
             return [name]
-        problem = _not_inside(name) or ("only a file name may be a pattern" if re.search(r"[*?\[]", folder) else None)
-        parent = self.root / folder
-        if problem is None and not parent.is_dir():
-            problem = "no such folder"
-        if problem is not None:
-            self.issues.append(asked.issue(f"{name}: {problem}"))
+        folder, _, pattern = name.rpartition("/")
+        entries = self._entries_of(name, folder)
+        if isinstance(entries, str):
+            self.issues.append(asked.issue(f"{name}: {entries}"))
             return []
-        names = sorted(entry.name for entry in parent.iterdir() if not entry.name.startswith("."))
-        found = [f"{folder}/{entry}" if folder else entry for entry in names if fnmatchcase(entry, pattern)]
+        found = [f"{folder}/{entry}" if folder else entry for entry in entries if fnmatchcase(entry, pattern)]
         if not found or len(found) > MAX_FILES:
             self.issues.append(asked.issue(f"{name}: {len(found)} files match; expected 1 to {MAX_FILES}"))
             return []
         return found
+
+    def _entries_of(self, name: str, folder: str) -> list[str] | str:
+        """The names in a folder, sorted, hidden ones left out; or why there are none."""
+        if _not_inside(name) is not None or _PATTERN.search(folder):
+            return _not_inside(name) or "only a file name may be a pattern, not a folder's"
+        try:
+            real = (self.root / folder).resolve(strict=True)
+            if not real.is_relative_to(self.root.resolve(strict=True)):
+                return "leads out of the bundle directory"
+            return sorted(entry.name for entry in real.iterdir() if not entry.name.startswith("."))
+        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+            return f"cannot be listed: {getattr(error, 'strerror', None) or error}"
 
     def _parsed(self, name: str, text: str) -> Piece | None:
         document = YamlDocument(text)
@@ -328,6 +338,36 @@ _ABSENT = object()
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
+class _Tools(NamedTuple):
+    contracts: list[ToolContract]
+    schemas: Mapping[str, Json] | None
+    """The arguments of each offered tool; null when one is missing, since a rule may mean that one."""
+
+
+class _Surfaces(NamedTuple):
+    """Everything a bundle holds, checked."""
+
+    prompt: Prompt
+    route: ModelRoute
+    snapshot: RetrieverSnapshot | None
+    contracts: list[ToolContract]
+    rules: list[Rule]
+    cases: list[EvalCase]
+    rollout: RolloutPolicy | None
+
+    def contents(self) -> dict[Surface, Json]:
+        """Each surface as it stands in the lock."""
+        return {
+            "prompt_version": _prompt_content(self.prompt),
+            "model_route": self.route.content(),
+            "retriever_snapshot": self.snapshot and self.snapshot.content(),
+            "tool_contracts": [contract.model_dump(exclude_defaults=True) for contract in self.contracts],
+            "guardrail_policy": [rule.model_dump(exclude_defaults=True) for rule in self.rules],
+            "eval_suite": [case.content() for case in self.cases],
+            "rollout_policy": self.rollout and self.rollout.content(),
+        }
+
+
 class _Loading:
     """One pass over a bundle. What cannot be used is reported and left out, and the rest is still checked."""
 
@@ -345,43 +385,22 @@ class _Loading:
         if manifest is None:
             return None
         self._head(manifest)
-        surfaces = {name: _surface(manifest, name) for name in SURFACES}
-        prompt = self._prompt(surfaces["prompt_version"])
-        route = self._route(surfaces["model_route"])
-        snapshot = self._optional(RetrieverSnapshot, surfaces["retriever_snapshot"])
-        tools = self._tools(surfaces["tool_contracts"])
-        rules = self._rules(surfaces["guardrail_policy"], _schemas(tools))
-        cases = self._cases(surfaces["eval_suite"])
-        rollout = self._rollout(surfaces["rollout_policy"])
-        if self.issues or prompt is None or route is None or release is None:
+        surfaces = self._surfaces({name: _surface(manifest, name) for name in SURFACES})
+        if self.issues or surfaces is None or release is None:
             return None
-        contracts = [contract for _, contract in tools if contract is not None]
-        contents: dict[Surface, Json] = {
-            "prompt_version": _prompt_content(prompt),
-            "model_route": route.content(),
-            "retriever_snapshot": snapshot and snapshot.content(),
-            "tool_contracts": [contract.model_dump(exclude_defaults=True) for contract in contracts],
-            "guardrail_policy": [rule.model_dump(exclude_defaults=True) for rule in rules],
-            "eval_suite": [case.content() for case in cases],
-            "rollout_policy": rollout and rollout.content(),
-        }
-        lock = make_lock(manifest.value["name"], contents)
-        return Bundle(
-            directory=root,
-            name=manifest.value["name"],
-            digest=digest_of(lock),
-            surfaces={name: lock["surfaces"][name]["digest"] for name in SURFACES},
-            prompt=prompt,
-            route=route.spec,
-            prices=route.prices,
-            contracts={contract.name: contract for contract in contracts},
-            policy=Policy(rules),
-            eval_suite=tuple(cases),
-            rollout_policy=rollout,
-            retriever_snapshot=snapshot,
-            release=release,
-            lock=lock,
-        )
+        return _assembled(root, manifest.value["name"], surfaces, release)
+
+    def _surfaces(self, pieces: Mapping[Surface, Piece]) -> _Surfaces | None:
+        prompt = self._prompt(pieces["prompt_version"])
+        route = self._route(pieces["model_route"])
+        snapshot = self._optional(RetrieverSnapshot, pieces["retriever_snapshot"])
+        tools = self._tools(pieces["tool_contracts"])
+        rules = self._rules(pieces["guardrail_policy"], tools)
+        cases = self._cases(pieces["eval_suite"])
+        rollout = self._rollout(pieces["rollout_policy"])
+        if prompt is None or route is None:
+            return None
+        return _Surfaces(prompt, route, snapshot, tools.contracts, rules, cases, rollout)
 
     def _head(self, manifest: Piece) -> None:
         for key in manifest.value:
@@ -430,10 +449,21 @@ class _Loading:
             self.issues += [piece.issue(problem, "params") for problem in check_params(route.spec)]
         return route
 
-    def _tools(self, piece: Piece) -> list[tuple[Piece, ToolContract | None]]:
-        tools = [(entry, self._contract(entry)) for entry in self._entries(piece)]
-        self._refuse_twins([entry for entry, _ in tools], "name", "two contracts have the name")
-        return tools
+    def _tools(self, piece: Piece) -> _Tools:
+        before = len(self.issues)
+        entries = self._entries(piece)
+        complete = len(self.issues) == before
+        self._refuse_twins(entries, "name", "two contracts have the name")
+        contracts: list[ToolContract] = []
+        schemas: dict[str, Json] = {}
+        for entry in entries:
+            contract = self._contract(entry)
+            if contract is not None:
+                contracts.append(contract)
+            name = entry.value.get("name") if isinstance(entry.value, dict) else None
+            complete = complete and isinstance(name, str)
+            schemas.setdefault(str(name), contract.parameters if contract is not None else {})
+        return _Tools(contracts, schemas if complete else None)
 
     def _contract(self, piece: Piece) -> ToolContract | None:
         schema = piece.value.get("parameters") if isinstance(piece.value, dict) else None
@@ -448,7 +478,7 @@ class _Loading:
             self.issues += [piece.issue(message, *path) for path, message in contract_problems(contract)]
         return contract
 
-    def _rules(self, piece: Piece, schemas: Mapping[str, Json] | None) -> list[Rule]:
+    def _rules(self, piece: Piece, tools: _Tools) -> list[Rule]:
         found = self._in_file(piece)
         if found is None or found.value is None:
             return []
@@ -459,7 +489,7 @@ class _Loading:
             rule = self._valid(Rule, entry)
             if rule is not None:
                 rules.append(rule)
-                self.issues += [entry.issue(message, *path) for path, message in rule_problems(rule, schemas)]
+                self.issues += [entry.issue(message, *path) for path, message in rule_problems(rule, tools.schemas)]
         return rules
 
     def _cases(self, piece: Piece) -> list[EvalCase]:
@@ -530,6 +560,26 @@ class _Loading:
                 seen[name] = entry
 
 
+def _assembled(root: Path, name: str, surfaces: _Surfaces, release: Release) -> Bundle:
+    lock = make_lock(name, surfaces.contents())
+    return Bundle(
+        directory=root,
+        name=name,
+        digest=digest_of(lock),
+        surfaces={surface: lock["surfaces"][surface]["digest"] for surface in SURFACES},
+        prompt=surfaces.prompt,
+        route=surfaces.route.spec,
+        prices=surfaces.route.prices,
+        contracts={contract.name: contract for contract in surfaces.contracts},
+        policy=Policy(surfaces.rules),
+        eval_suite=tuple(surfaces.cases),
+        rollout_policy=surfaces.rollout,
+        retriever_snapshot=surfaces.snapshot,
+        release=release,
+        lock=lock,
+    )
+
+
 def _surface(manifest: Piece, name: Surface) -> Piece:
     if name in manifest.value:
         return manifest.at(name)
@@ -541,19 +591,6 @@ def _prompt_content(prompt: Prompt) -> Json:
         return None
     found: dict[str, Json] = {"kind": prompt.kind, "text": prompt.text}
     return {**found, "variables": list(prompt.variables)} if prompt.variables else found
-
-
-def _schemas(tools: _Tools) -> Mapping[str, Json] | None:
-    """The arguments of each offered tool; null when a file is missing, since a rule may mean what is in it."""
-    if tools is None:
-        return None
-    found: dict[str, Json] = {}
-    for entry, contract in tools:
-        name = entry.value.get("name") if isinstance(entry.value, dict) else None
-        if not isinstance(name, str):
-            return None
-        found.setdefault(name, contract.parameters if contract else {})
-    return found
 
 
 # -- what a contract says about itself ------------------------------------------------------------------------------

@@ -14,8 +14,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from msgspec import structs
 
-from comparators import answers, cost, guardrails, latency, toolcalls
-from comparators.spec import COMPARATOR_SET, Column, Evidence, Status, Statuses
+from comparators.answers import compare_answers
+from comparators.cost import Spending, compare_cost
+from comparators.explain import explain_calls
+from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails
+from comparators.latency import Times, compare_latency
+from comparators.spec import COMPARATOR_SET, Column, Evidence, Floats, Status, Statuses, overridden
+from comparators.toolcalls import compare_calls
 from replay.comparison import CallRecord, Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
 from replay.contract import Tooling
 from replay.execution import Attempt, Plan
@@ -23,7 +28,7 @@ from replay.planning import Planner
 from replay.severity import ANSWER_MISSING, ATTEMPTED_WRITE, Rule, fired
 from replay.sides import DecisionEvent, Pair, production_side, recorded_pair, replay_side, replayed_pair
 from replay.stubs import FAITHFUL
-from replay.trace import Trace
+from replay.trace import Trace, Usage
 from replay.wire import encode
 
 #: Evidence lines kept per flag; the rest is in the calls of both sides.
@@ -188,7 +193,8 @@ def coverage_of(attempt: Attempt | None) -> Coverage:
 def fit(comparison: Comparison, *, content: str, max_bytes: int) -> Comparison:
     """Cut content to its limit, after scoring: the longest texts give way first, and the record says which."""
     if content == "digest":
-        comparison = replace(comparison, production=_digested(comparison.production), replay=_digested(comparison.replay))
+        production, replayed = _digested(comparison.production), _digested(comparison.replay)
+        comparison = replace(comparison, production=production, replay=replayed)
     size = len(encode(comparison))
     limit = max_bytes
     while size > max_bytes and limit > _SHORTEST_CUT:
@@ -212,15 +218,15 @@ def _columns(pairs: Sequence[Pair]) -> tuple[Column, ...]:
     given = _given(pairs)
     production, replayed = [pair.production for pair in pairs], [pair.replay for pair in pairs]
     return (
-        *answers.compare(
+        *compare_answers(
             [pair.production_answer for pair in pairs],
             [pair.replay_answer for pair in pairs],
             given=_given_answers(pairs, given),
         ),
-        *toolcalls.compare([pair.calls for pair in pairs], given=given),
-        *guardrails.compare([_decisions(pair) for pair in pairs], given=given),
-        *latency.compare(_times(production), _times(replayed), given=given),
-        *cost.compare(_costs(production), _costs(replayed), given=given),
+        *(overridden(scores, given) for scores in compare_calls([pair.calls for pair in pairs])),
+        *compare_guardrails([_decisions(pair) for pair in pairs], given=given),
+        *compare_latency(_times(production), _times(replayed), given=given),
+        *compare_cost(_spending(production), _spending(replayed), given=given),
     )
 
 
@@ -233,16 +239,39 @@ def _given_answers(pairs: Sequence[Pair], given: Statuses) -> Statuses:
     return np.where(silent & (given == Status.SCORED), np.uint8(Status.DID_NOT_ANSWER), given)
 
 
-def _decisions(pair: Pair) -> guardrails.DecisionPair:
-    return guardrails.DecisionPair(
+def _times(sides: Sequence[Side]) -> Times:
+    return Times(
+        total=_known([side.latency_ns for side in sides]),
+        model=_known([side.model_latency_ns for side in sides]),
+        ttft=_known([side.ttft_ns for side in sides]),
+    )
+
+
+def _spending(sides: Sequence[Side]) -> Spending:
+    usages = [side.usage or Usage() for side in sides]
+    return Spending(
+        usd=_known([None if side.cost_usd is None else float(side.cost_usd) for side in sides]),
+        read=_known([usage.input_tokens for usage in usages]),
+        written=_known([usage.output_tokens for usage in usages]),
+        cached=_known([usage.cache_read for usage in usages]),
+    )
+
+
+def _known(values: Sequence[float | None]) -> Floats:
+    """NaN stands for null inside the comparators, and only there."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _decisions(pair: Pair) -> DecisionPair:
+    return DecisionPair(
         tuple(_decision(event) for event in pair.production_decisions),
         tuple(_decision(event) for event in pair.replay_decisions),
         recorded=pair.guarded,
     )
 
 
-def _decision(event: DecisionEvent) -> guardrails.Decision:
-    return guardrails.Decision(event.subject, event.decision, event.rule)
+def _decision(event: DecisionEvent) -> Decision:
+    return Decision(event.subject, event.decision, event.rule, event.words)
 
 
 def _score(column: Column, row: int) -> Score:
@@ -267,10 +296,7 @@ def _prefixes(attempt: Attempt | None) -> dict[str, int]:
 def _evidence(pair: Pair, rules: Sequence[Rule]) -> tuple[Evidence, ...]:
     if not any(rule.kinds for rule in rules):
         return ()
-    return (
-        *toolcalls.evidence(pair.calls),
-        *guardrails.evidence(_decisions(pair)),
-    )
+    return (*explain_calls(pair.calls), *explain_guardrails(_decisions(pair)))
 
 
 def _flag(rule: Rule, lines: Sequence[Evidence]) -> Flag:
@@ -315,7 +341,8 @@ def _shortened(text: str | None, limit: int, name: str, cut: list[str]) -> str |
 
 def _without_content(comparison: Comparison) -> Comparison:
     """The last resort for a record of thousands of calls: everything but scores, flags and ids is dropped."""
-    bare = {name: structs.replace(getattr(comparison, name), answer=None, calls=()) for name in ("production", "replay")}
+    sides = {"production": comparison.production, "replay": comparison.replay}
+    bare = {name: structs.replace(side, answer=None, calls=()) for name, side in sides.items()}
     flags = tuple(structs.replace(flag, evidence=()) for flag in comparison.flags)
     dropped = ("production", "replay", "flags.evidence", "cohort")
     return replace(comparison, **bare, flags=flags, cohort={}, truncated=dropped)

@@ -21,7 +21,8 @@ from replay.errors import NoRecordingError, ProviderError, ReplayError, RouteErr
 from replay.exact_json import Json
 from replay.limiter import Refusal, RouteLimiter, retry_after_seconds
 from replay.models import PREFIX_HEADER, PREFIXES, Endpoint, ModelReply, ModelRequest, RouteSpec
-from replay.openai_wire import MAY_BE_RETRIED, NO_RECORDING, Answer, quoted, request_fields, status_of, usage_of
+from replay.openai_answer import Answer
+from replay.openai_wire import MAY_BE_RETRIED, NO_RECORDING, quoted, request_fields, status_of, usage_of
 from replay.trace import Usage
 
 #: Set before the import, where litellm reads them. In its default mode it loads a `.env` file of the working

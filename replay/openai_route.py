@@ -18,12 +18,10 @@ from replay.errors import ProviderError, RecordError, RouteError, UsageError
 from replay.exact_json import Json, loads
 from replay.limiter import Refusal, RouteLimiter, retry_after_seconds
 from replay.models import PREFIX_HEADER, PREFIXES, Endpoint, ModelReply, ModelRequest, RouteSpec
+from replay.event_stream import EventStream
+from replay.openai_answer import DONE, MAX_ANSWER_BYTES, Answer
 from replay.openai_wire import (
-    DONE,
-    MAX_ANSWER_BYTES,
     MAY_BE_RETRIED,
-    Answer,
-    EventStream,
     failure_in,
     quoted,
     request_body,

@@ -195,10 +195,10 @@ def rule_problems(
     `parameters` are the schemas of the offered tools; null = not known. An argument no schema knows is a missing
     key, and would block every call.
     """
-    for tool in rule.on.tool if parameters is not None else ():
-        if tool != EVERY_TOOL and tool not in parameters:
-            known = ", ".join(parameters) or "none"
-            yield ("on", "tool"), f"no contract has the name {tool!r}; expected one of {known}"
+    if parameters is not None:
+        known = ", ".join(parameters) or "none"
+        unknown = (tool for tool in rule.on.tool if tool not in (EVERY_TOOL, *parameters))
+        yield from ((("on", "tool"), f"no contract has the name {tool!r}; expected one of {known}") for tool in unknown)
     if rule.when is None:
         return
     try:

@@ -16,6 +16,7 @@ from comparators.calls import CallEvent, CallPair, Effect
 from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
 from replay.execution import Attempt, Plan, Taken, add_usage
+from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
 from replay.recorded import RecordedCall, RecordedStep, recorded_steps
 from replay.stubs import StubAnswer, outcome_of
@@ -27,8 +28,9 @@ class DecisionEvent:
     """What a guardrail said about one call. `subject` names the call, so that both sides can be paired."""
 
     subject: str
-    decision: str
+    decision: DecisionName
     rule: str | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,22 +284,27 @@ def _production_decisions(trace: Trace, steps: Sequence[RecordedStep], tooling: 
         if isinstance(step, Guardrail) and step.tool is not None:
             subject = _subject(step.tool, tooling.read_production(step.tool, step.arguments or ""))
             decided[subject] += 1
-            yield DecisionEvent(subject, step.decision, step.rule)
+            words = _call_words(step.tool, step.arguments or "")
+            yield DecisionEvent(subject, step.decision, step.rule, words)
     for recorded in steps:
         for call in recorded.calls:
             subject = _subject(call.tool, tooling.read_production(call.tool, call.arguments))
             if decided[subject]:
                 decided[subject] -= 1
             else:
-                yield DecisionEvent(subject, "allow")
+                yield DecisionEvent(subject, "allow", words=_call_words(call.tool, call.arguments))
 
 
 def _replay_decisions(taken: Sequence[Taken]) -> Iterable[DecisionEvent]:
     for step in taken:
         for answer in step.answers:
             subject = _subject(answer.asked.tool, answer.read)
-            said = answer.decision
-            yield DecisionEvent(subject, said.decision, said.rule) if said else DecisionEvent(subject, "allow")
+            said = answer.decision or Decision("allow")
+            yield DecisionEvent(subject, said.decision, said.rule, _call_words(*answer.asked))
+
+
+def _call_words(tool: str, arguments: str) -> str:
+    return f"{tool}({arguments[:160]})"
 
 
 def _subject(tool: str, read: ReadCall) -> str:

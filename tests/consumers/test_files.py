@@ -14,13 +14,12 @@ from consumers.files import (
     Item,
     TraceItem,
     Unanswered,
-    all_match,
     count_lines,
-    parse_where,
     read_items,
     read_stream,
     write_traces,
 )
+from consumers.where import all_match, parse_where
 from replay.errors import RecordError, UsageError
 from replay.exact_json import dumps
 from replay.trace import BundleRef, Capture, Message, ModelCall, Request, Trace, Usage

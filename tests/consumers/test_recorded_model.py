@@ -16,19 +16,8 @@ import aiohttp
 import pytest
 
 from consumers.faults import Fault, FaultInjector, FaultPlan, FaultRule, parse_faults
-from consumers.recorded_model import (
-    Latency,
-    Playback,
-    Refusal,
-    ReplayHeader,
-    ServeOptions,
-    load_recording,
-    parse_header,
-    parse_latency,
-    recorded_model,
-    schedule,
-    serve,
-)
+from consumers.playback import Latency, Playback, Refusal, ReplayHeader, parse_header, parse_latency, schedule
+from consumers.recorded_model import ServeOptions, load_recording, recorded_model, serve
 from consumers.recording import Recording, record
 from replay.errors import UsageError
 from replay.models import PREFIX_HEADER, REPLAY_HEADER

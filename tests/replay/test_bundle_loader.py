@@ -75,7 +75,8 @@ ERRORS: dict[str, tuple[dict[str, str | bytes | None], str, str, str]] = {
     "key twice": (tool("effect: read\neffect: write\n"), "tools/look.yaml", "effect", "line 3: the key appears twice"),
     "key twice, other quotes": (tool("example: {'1': a, 1: b}\n"), "tools/look.yaml", "example.1", "line 2: the key appears twice"),
     "key that is no text": (tool("? [a]\n: b\n"), "tools/look.yaml", "", "line 2: a key that is not plain text"),
-    "alias": (tool("example: &a [1]\nstub_result: *a\n"), "tools/look.yaml", "stub_result", "line 3: an alias"),
+    "alias": (tool("example: *a\n"), "tools/look.yaml", "example", "line 2: an alias"),
+    "anchor": (tool("example: &a [1]\n"), "tools/look.yaml", "example", "line 2: an anchor or a tag"),
     "merge": (tool("example: {<<: {a: 1}}\n"), "tools/look.yaml", "example", "line 2: a merge key"),
     "tag": (tool("example: !!python/object/apply:os.system [ls]\n"), "tools/look.yaml", "example", "line 2: an anchor or a tag"),
     "two documents": ({"policy.yaml": "[]\n---\n[]\n"}, "policy.yaml", "", "line 2: holds a second document"),
@@ -89,9 +90,9 @@ ERRORS: dict[str, tuple[dict[str, str | bytes | None], str, str, str]] = {
     "too long": (tool(f"example: {'9' * 5000}\n"), "tools/look.yaml", "example", "more than 4300 digits"),
     # files
     "missing file": ({"prompts/system.j2": None}, "bundle.yaml", "prompt_version", "line 4: prompts/system.j2: cannot be found"),
-    "no match": (manifest("tools/*.yaml", "tols/*.yaml"), "bundle.yaml", "tool_contracts[0]", "line 6: tols/*.yaml: no such folder"),
+    "no match": (manifest("tools/*.yaml", "tols/*.yaml"), "bundle.yaml", "tool_contracts[0]", "line 6: tols/*.yaml: cannot be listed: No such"),
     "nothing matches": (manifest("tools/*.yaml", "tools/*.yml"), "bundle.yaml", "tool_contracts[0]", "tools/*.yml: 0 files match"),
-    "pattern of folders": (manifest("tools/*.yaml", "*/*.yaml"), "bundle.yaml", "tool_contracts[0]", "only a file name may be a pattern"),
+    "pattern of folders": (manifest("[tools/*.yaml]", "['*/*.yaml']"), "bundle.yaml", "tool_contracts[0]", "only a file name may be a pattern"),
     "parent": (manifest("prompts/system.j2", "../secret"), "bundle.yaml", "prompt_version", "expected a relative path inside"),
     "hidden parent": (manifest("prompts/system.j2", "prompts/../../secret"), "bundle.yaml", "prompt_version", "expected a relative path inside"),
     "parent of a pattern": (manifest("tools/*.yaml", "../*.yaml"), "bundle.yaml", "tool_contracts[0]", "expected a relative path inside"),
@@ -170,8 +171,7 @@ def test_each_error_says_where_and_what(
     assert [(issue[0], issue[1]) for issue in found if message in issue[2]], found
     matching = next(issue for issue in found if message in issue[2])
     assert matching[:2] == (file, path)
-    related = {"alias": 2}.get(files and next((k for k, v in ERRORS.items() if v[0] is files), ""), 1)
-    assert len(found) == related, found
+    assert len(found) == 1, found
 
 
 def test_the_good_bundle_is_good(tmp_path: Path) -> None:
@@ -298,24 +298,25 @@ def test_yaml_is_json_with_comments(text: str, value: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["yes", "On", "NO", "012", "0x1F", "0o17", "1_000", "1:30", "+1", ".5", "1.", "2001-12-14", "=", ".inf", "08"]
+    "text",
+    ["yes", "On", "NO", "012", "0x1F", "0o17", "1_000", "1:30", "+1", ".5", "1.", "2001-12-14", "=", ".inf", "08"],
 )
 def test_what_yaml_readers_disagree_about_is_refused(text: str) -> None:
     assert "put it in quotes" in YamlDocument(text).problems[0].message
 
 
+#: DEL is the one character that JSON writes as it is and YAML wants escaped.
+texts = st.text(st.characters(exclude_characters="\x7f", exclude_categories=["Cs"]))
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=15,
 )
 
 
-@given(json_values, st.sampled_from([None, 2]), st.booleans())
-def test_every_json_text_is_read_as_json(value: Json, indent: int | None, ascii_only: bool) -> None:
-    """DEL and C1 controls are the exception: YAML wants them escaped, JSON does not."""
-    text = json.dumps(value, indent=indent, ensure_ascii=True if not ascii_only else ascii_only)
-    document = YamlDocument(text)
+@given(json_values, st.sampled_from([None, 2]))
+def test_every_json_text_is_read_as_json(value: Json, indent: int | None) -> None:
+    document = YamlDocument(json.dumps(value, indent=indent))
     assert document.problems == []
     assert document.value == value
 

@@ -19,15 +19,12 @@ from replay.errors import PROVIDER_FAILURES, NoRecordingError, ProviderError, Us
 from replay.exact_json import loads
 from replay.models import Endpoint, ModelReply, ModelRequest, RouteSpec
 from replay.openai_route import TRANSPORT_FAILURES, OpenAIRoute, completions_url
+from replay.event_stream import EventStream
+from replay.openai_answer import DONE as DONE_EVENT
+from replay.openai_answer import MAX_ANSWER_BYTES, Answer
 from replay.openai_wire import (
-    DONE as DONE_EVENT,
-)
-from replay.openai_wire import (
-    MAX_ANSWER_BYTES,
     MAX_QUOTE,
     STATUSES,
-    Answer,
-    EventStream,
     quoted,
     request_fields,
     usage_of,

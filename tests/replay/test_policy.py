@@ -214,14 +214,16 @@ SCHEMA = {"type": "object", "properties": {"email": {"type": "string"}}}
     ("changes", "expected"),
     [
         ({"when": "args.email == 'x'"}, []),
-        ({"when": "args.emial == 'x'"}, [("when", "wipe has no argument 'emial'")]),
+        ({"when": "args.emial == 'x'"}, [(("when",), "wipe has no argument 'emial'")]),
         ({"when": "'args.emial' == args.email"}, []),
         ({"when": "request.args.emial == 'x'"}, []),
-        ({"tool": "wpe"}, [("on.tool", "no contract has the name 'wpe'; expected one of wipe, open")]),
+        ({"tool": "wpe"}, [(("on", "tool"), "no contract has the name 'wpe'; expected one of wipe, open")]),
         ({"tool": "*", "when": "args.anything == 'x'"}, []),
         ({"tool": ["open"], "when": "args.anything == 'x'"}, []),
     ],
 )
-def test_rules_are_checked_against_the_tools(changes: dict[str, Json], expected: list[tuple[str, str]]) -> None:
+def test_rules_are_checked_against_the_tools(
+    changes: dict[str, Json], expected: list[tuple[tuple[str, ...], str]]
+) -> None:
     tools = {"wipe": SCHEMA, "open": {**SCHEMA, "additionalProperties": True}}
     assert list(rule_problems(rule(**changes), tools)) == expected
