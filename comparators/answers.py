@@ -71,7 +71,7 @@ def explain_answers(production: str | None, replay: str | None) -> tuple[Evidenc
 
 
 def _at(pairs: Sequence[tuple[str | None, str | None]], where: Bools) -> list[tuple[str | None, str | None]]:
-    return [pairs[row] for row in np.flatnonzero(where)]
+    return [pairs[row] for row in np.flatnonzero(where).tolist()]
 
 
 def _both(name: str, rows: Bools, value: Floats, applicable: Bools) -> Column:
@@ -90,7 +90,7 @@ def _log_length_ratio(left: Sequence[str], right: Sequence[str]) -> Floats:
 def _compare_figures(left: Sequence[str], right: Sequence[str]) -> tuple[Floats, Bools]:
     """As `compare_figures`; of equal texts one is read, to know whether there is any figure."""
     differ = np.fromiter(map(ne, left, right), np.bool_, len(left))
-    rows, same = np.flatnonzero(differ), np.flatnonzero(~differ)
+    rows, same = np.flatnonzero(differ).tolist(), np.flatnonzero(~differ).tolist()
     value, applicable = np.zeros(len(left)), np.zeros(len(left), np.bool_)
     applicable[same] = [bool(found) for found in figures([left[row] for row in same])]
     value[rows], applicable[rows] = compare_figures([left[row] for row in rows], [right[row] for row in rows])

@@ -61,7 +61,8 @@ class CallBatch:
         sides = list(chain.from_iterable(pairs))
         events = tuple(chain.from_iterable(sides))
         # All events at once, field by field: the transposition is one call.
-        called, effects, outcomes, steps, group_of, weights, valid, _ = zip(*events, strict=True) if events else [()] * 8
+        fields = zip(*events, strict=True) if events else ((),) * len(CallEvent._fields)
+        called, effects, outcomes, steps, group_of, weights, valid, _ = fields
         call, calls = _interned(called)
         tools = list(map(_tool, calls))
         tool_number = {tool: number for number, tool in enumerate(sorted(set(tools)))}

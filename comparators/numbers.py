@@ -195,7 +195,8 @@ def _word_starts(codes: NDArray[np.uint8]) -> Ints:
     inside = (letters < 26) | _is_digit(codes)
     starts = np.flatnonzero(inside[:-2] & ~np.concatenate(([False], inside[:-3]))) if len(codes) > 2 else _NONE
     starts = starts[_FIRST[letters[starts]]]
-    return starts[_PREFIXES[letters[starts], letters[starts + 1], letters[starts + 2]]]
+    found: Ints = starts[_PREFIXES[letters[starts], letters[starts + 1], letters[starts + 2]]]
+    return found
 
 
 def _number_words(joined: str, starts: Ints, rows: Ints) -> Iterator[tuple[int, str, str]]:
@@ -217,7 +218,7 @@ def _prefixes() -> Bools:
 
 
 _PREFIXES = _prefixes()
-_FIRST: Bools = _PREFIXES.any(axis=(1, 2))
+_FIRST: Bools = np.any(_PREFIXES, axis=(1, 2), keepdims=True).ravel()
 _NONE: Ints = np.zeros(0, np.int64)
 
 

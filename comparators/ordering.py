@@ -16,26 +16,39 @@ from comparators.spec import Bools, Floats, Ints
 
 def reordered(batch: CallBatch, matching: Matching) -> Floats:
     """1 where some two equal writes on one resource are inverted, else 0. Shape (rows,)."""
-    production, replay = matching.production[matching.equal], matching.replay[matching.equal]
-    names = [batch.events[event].resource for event in production.tolist()]
-    number = {"": 0} | {name: index for index, name in enumerate(sorted(set(names) - {""}), start=1)}
-    resource = np.array([number[name] for name in names], dtype=np.int64)
-    scope, before, after = batch.scope[production], batch.step[production], batch.step[replay]
-    fired = _later_is_earlier(scope * len(number) + resource, before, after)
-    unknown = resource == 0
-    fired |= _later_is_earlier(scope, before, after, passed=unknown)
-    fired |= _later_is_earlier(scope, before, after, current=unknown)
     result = np.zeros(batch.rows)
-    result[batch.row[production[fired]]] = 1.0
+    result[batch.row[matching.production[inverted(batch, matching)]]] = 1.0
     return result
 
 
-def _later_is_earlier(
-    key: Ints, before: Ints, after: Ints, *, passed: Bools | None = None, current: Bools | None = None
-) -> Bools:
+def inverted(batch: CallBatch, matching: Matching) -> Bools:
+    """Which matched calls come after one in production and before it in the replay. Shape as the matching."""
+    equal = np.flatnonzero(matching.equal)
+    production, replay = matching.production[equal], matching.replay[equal]
+    resource = _resources(batch, production)
+    scope, before, after = batch.scope[production], batch.step[production], batch.step[replay]
+    fired = _later_is_earlier(scope * (int(resource.max(initial=0)) + 1) + resource, before, after)
+    fired |= _later_is_earlier(scope, before, after, passed=resource == _UNKNOWN)
+    fired |= _later_is_earlier(scope, before, after) & (resource == _UNKNOWN)
+    result = np.zeros(len(matching.equal), dtype=np.bool_)
+    result[equal] = fired
+    return result
+
+
+_UNKNOWN = 0
+
+
+def _resources(batch: CallBatch, events: Ints) -> Ints:
+    """A number for what each write acts on, `_UNKNOWN` where it does not say."""
+    names = [batch.events[event].resource for event in events.tolist()]
+    number = {name: index for index, name in enumerate(sorted(set(names) - {""}), start=_UNKNOWN + 1)}
+    return np.array([number.get(name, _UNKNOWN) for name in names], dtype=np.int64)
+
+
+def _later_is_earlier(key: Ints, before: Ints, after: Ints, *, passed: Bools | None = None) -> Bools:
     """Which calls come, among those of one key, after one in `before` and before it in `after`.
 
-    The ones to come after are of `passed`, the ones reported of `current`; all, if not given.
+    Only calls of `passed` count as come after, if it is given.
     """
     if len(key) == 0:
         return np.zeros(0, dtype=np.bool_)
@@ -47,4 +60,4 @@ def _later_is_earlier(
     highest = np.maximum.accumulate(run * span + seen)  # starts anew in every run: the run is the larger digit
     fired = np.empty(len(key), dtype=np.bool_)
     fired[order] = highest > run * span + after[order]
-    return fired if current is None else fired & current
+    return fired

@@ -64,7 +64,7 @@ class NormalForm(NamedTuple):
         step = np.cumsum(first_of_step) - 1
         acting = np.bincount(step, acts) > 0
         # Reads of a step stand before its other calls: what one step asks for is a set.
-        before = (np.cumsum(acting) - acting)[step]
+        before: Ints = (np.cumsum(acting) - acting)[step]
         keys = (batch.sequence[order], batch.scope[order], before)
         part = np.cumsum(np.logical_or.reduce([starts_of_runs(key) for key in keys]))
         key = (part * 2 + acts) * max(len(batch.calls), 1) + batch.call[order]
@@ -85,6 +85,10 @@ class NormalForm(NamedTuple):
     @property
     def lengths(self) -> Ints:
         return np.diff(self.start)
+
+    def position(self, entries: Ints) -> Ints:
+        """Of each entry within its sequence."""
+        return entries - self.start[self.sequence[entries]]
 
 
 _LEAST: Floats = np.array([LEAST_DISTANCE[effect] for effect in Effect])
@@ -108,7 +112,8 @@ def _equal(form: NormalForm, rows: Ints) -> Bools:
     left, right = form.start[2 * rows][row] + at, form.start[2 * rows + 1][row] + at
     differ = (form.call[left] != form.call[right]) | (form.scope[left] != form.scope[right])
     differ |= form.weight[left] != form.weight[right]
-    return same & (np.bincount(row[differ], minlength=len(rows)) == 0)
+    equal: Bools = same & (np.bincount(row[differ], minlength=len(rows)) == 0)
+    return equal
 
 
 class _Close(NamedTuple):
@@ -140,8 +145,7 @@ class _Close(NamedTuple):
         dice = agreement.dice(form.events[one], form.events[other])
         distance[differ] = argument_distance(dice, np.maximum(form.least[one], form.least[other]))
         gain = (form.weight[left] + form.weight[right]) * distance - form.weight[right]
-        at = (entry - form.start[form.sequence[entry]] for entry in (left, right))
-        return cls(form.sequence[left] >> 1, *at, gain)
+        return cls(form.sequence[left] >> 1, form.position(left), form.position(right), gain)
 
     def table(self, rows: Ints, production: int, replay: int) -> Floats:
         """Gains of every pair of calls of some rows, shape (production, replay, rows)."""

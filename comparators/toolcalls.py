@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from comparators.agreement import Agreement
 from comparators.callbatch import CallBatch, starts_of_runs
@@ -21,20 +20,24 @@ from comparators.calls import CallPair, Effect, Outcome
 from comparators.matching import Matching, match, runs_of_equal_calls
 from comparators.ordering import reordered
 from comparators.path import compare_paths
-from comparators.spec import Bools, Column, Floats, Ints, Status, column, statuses
+from comparators.spec import Bools, Column, Floats, Ints, Status, Statuses, column, overridden, statuses
 
 
-def compare_calls(pairs: Sequence[CallPair]) -> tuple[Column, ...]:
-    """All `tools.*` columns. Raises `ValueError` when the weight of a call is negative or not finite."""
+def compare_calls(pairs: Sequence[CallPair], *, given: Statuses | None = None) -> tuple[Column, ...]:
+    """All `tools.*` columns. Where `given` is not `SCORED` it is the status of all of them.
+
+    Raises `ValueError` when the weight of a call is negative or not finite, or a digest has not 16 bytes.
+    """
     batch = CallBatch.of(pairs)
     agreement = Agreement(batch)
-    return (
+    columns = (
         *_writes(batch, match(batch, Effect.WRITE, agreement)),
         *_handoffs(batch, match(batch, Effect.HANDOFF, agreement)),
         _reads(batch),
         column("tools.path", compare_paths(batch, agreement), statuses(np.ones(batch.rows, np.bool_), Status.UNKNOWN)),
         *_excesses(batch),
     )
+    return tuple(overridden(scores, given) for scores in columns)
 
 
 def _writes(batch: CallBatch, matching: Matching) -> tuple[Column, ...]:
@@ -87,7 +90,7 @@ def _duplicated(batch: CallBatch, events: Ints) -> Floats:
     runs = runs_of_equal_calls(batch, events)
     beyond = np.maximum(runs.replay - np.maximum(runs.production, 1), 0)
     first = starts_of_runs(runs.run)
-    return np.bincount(batch.row[runs.events[first]], beyond, minlength=batch.rows)
+    return _sum(batch, runs.events[first], beyond)
 
 
 def _reads(batch: CallBatch) -> Column:
@@ -121,14 +124,14 @@ def _excesses(batch: CallBatch) -> tuple[Column, ...]:
     )
 
 
-def _sum(batch: CallBatch, events: Ints, amount: Floats) -> Floats:
+def _sum(batch: CallBatch, events: Ints, amount: Floats | Ints) -> Floats:
     # bincount adds one entry after the other in the order given, so a row's sum does not depend on its batch.
-    return np.bincount(batch.row[events], amount, minlength=batch.rows)
+    return np.bincount(batch.row[events], amount, minlength=batch.rows).astype(np.float64)
 
 
-def _per_row(batch: CallBatch, events: Ints) -> NDArray[np.int64]:
+def _per_row(batch: CallBatch, events: Ints) -> Ints:
     return np.bincount(batch.row[events], minlength=batch.rows)
 
 
-def _statuses(applicable: Bools) -> NDArray[np.uint8]:
+def _statuses(applicable: Bools) -> Statuses:
     return statuses(applicable, Status.NOT_APPLICABLE)

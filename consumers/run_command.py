@@ -17,10 +17,10 @@ from replay.bundle_diff import findings
 
 from consumers.endpoints import endpoint_for
 from consumers.files import count_lines, read_items
-from consumers.where import all_match, parse_where
 from consumers.journal import Journal
 from consumers.progress import Progress
 from consumers.run import FileRun, Limits
+from consumers.where import all_match, parse_where
 from replay.admission import Admission, Sampling
 from replay.bundle import Bundle
 from replay.bundle_loader import load_bundle

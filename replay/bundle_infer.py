@@ -20,7 +20,7 @@ import yaml
 from pydantic import ValidationError
 
 from replay.bundle import BUNDLE_SCHEMA, EndpointSettings
-from replay.bundle_loader import MANIFEST, MAX_YAML_DEPTH, RELEASE, foreign_references, load_bundle
+from replay.bundle_loader import MANIFEST, MAX_YAML_DEPTH, RELEASE, foreign_references, load_bundle, reads_as_text
 from replay.contract import EFFECTS, ToolContract
 from replay.errors import RecordError, UsageError
 from replay.exact_json import Json, dumps, loads
@@ -34,6 +34,7 @@ UNKNOWN_MODEL = "unknown"
 #: A shared beginning of failures is looked for in this many characters of a result.
 _PREFIX_LENGTH = 80
 _SHORTEST_PREFIX = 3
+_NO_PRICES = "they are not recorded, and without them costs are unknown"
 _USABLE_NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 _HANDOFF_NAMES = ("transfer_", "escalate_", "handoff_")
 
@@ -331,7 +332,7 @@ def _tool(name: str, offer: _Offer | None, use: _Use) -> _Tool:
     fields |= _effect(name, (offer.effect if offer else None) or None, guesses)
     if fields["effect"] == "handoff" and use.last and not use.followed:
         fields["ends_turn"] = True
-        guesses["ends_turn"] = f"no model call follows it in {use.last} traces"
+        guesses["ends_turn"] = f"no model call ever followed it ({use.last} seen)"
     prefix = _failure_prefix(use)
     if prefix is not None:
         fields["failure_prefixes"] = [prefix]
@@ -367,7 +368,7 @@ def _depth(value: Json) -> int:
 def _parameters(offer: _Offer | None, use: _Use, guesses: dict[str, str]) -> Json:
     if offer is not None:
         return {"type": "object", "properties": {}} if offer.parameters is None else offer.parameters
-    guesses["parameters"] = f"the arguments seen in {use.calls} calls; nothing says which are required"
+    guesses["parameters"] = f"the arguments of recorded calls ({use.calls}); nothing says which are required"
     properties = {name: {"type": _types(use.arguments[name])} for name in sorted(use.arguments)}
     return {"type": "object", "properties": properties, "additionalProperties": True}
 
@@ -407,10 +408,10 @@ def _effect(name: str, stated: str | None, guesses: dict[str, str]) -> dict[str,
 
 
 def _failure_prefix(use: _Use) -> str | None:
-    """The shared beginning of all failures, cut back to a whole word, if no success begins so."""
+    """The shared beginning of all failures, if no success begins so. One failure is cut after its first colon."""
     prefix = commonprefix(sorted(use.failures))  # noqa: RUF071 - texts, not paths
-    if len(use.failures) > 1 or len(prefix) == _PREFIX_LENGTH:
-        prefix = re.match(r"(.*[^\w])?", prefix, re.DOTALL)[0]  # type: ignore[index]  # it matches every text
+    pattern = r"(.*\W)?" if len(use.failures) > 1 else r"[^:]*(: ?)?"
+    prefix = re.match(pattern, prefix, re.DOTALL)[0]  # type: ignore[index]  # both match every text
     if len(prefix.strip()) < _SHORTEST_PREFIX or any(text.startswith(prefix) for text in use.successes):
         return None
     return prefix
@@ -473,6 +474,7 @@ class _Draft:
             + _block({"prompt_version": self._prompt(files)}, prompt)
             + "model_route:\n"
             + _indented(_block(route, why))
+            + f"  # guessed: no prices; {_NO_PRICES}\n"
             + _block({"tool_contracts": list(tools)}, _joined(self.guesses, "tool_contracts"))
             + _block({"guardrail_policy": []}, _joined(self.guesses, "guardrail_policy"))
             + _block({"retriever_snapshot": None}, _joined(self.guesses, "retriever_snapshot"))
@@ -519,7 +521,7 @@ class _Draft:
         return RouteSpec(spec.transport, spec.model, taken), why
 
     def _notes(self) -> None:
-        self.guesses.append(Guess(f"{MANIFEST} model_route.prices", "not recorded; without them costs are unknown"))
+        self.guesses.append(Guess(f"{MANIFEST} model_route.prices", _NO_PRICES))
         if self._seen.rules:
             text = f"guardrails decided {self._seen.rules.total()} times ({_listed(self._seen.rules)}); write the rules"
             self.guesses.append(Guess("guardrail_policy", text))
@@ -564,20 +566,18 @@ def _listed(counts: Counter[str]) -> str:
 
 # -- YAML -----------------------------------------------------------------------------------------------------------
 
-#: Text that every reader takes for text, and that needs no quotes.
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]*( [A-Za-z0-9_./@-]+)*")
-
 
 class _Dumper(yaml.SafeDumper):
-    """Block style, no aliases, and quotes wherever a reader might see something else than text."""
+    """Block style, no aliases, and quotes wherever some reader might see something else than text."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - as in the base
         return True
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    block = "\n" in text and text.replace("\n", "").isprintable()
-    style = None if _PLAIN.fullmatch(text) else "|" if block else '"'
+    block = "\n" in text
+    quoted = not text.replace("\n", "").isprintable() or not (block or reads_as_text(text))
+    style = '"' if quoted else "|" if block else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

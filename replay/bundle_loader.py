@@ -104,6 +104,13 @@ _NUMERIC = re.compile(r"[-+]?[0-9][0-9_]*|0[xob][0-9a-fA-F_]+|[-+]?(\.[0-9]+|[0-
 _YAML_1_1: Mapping[str | None, Sequence[tuple[str, re.Pattern[str]]]] = yaml.SafeLoader.yaml_implicit_resolvers
 
 
+def reads_as_text(text: str) -> bool:
+    """Whether a scalar without quotes is text to every reader of YAML."""
+    if text in _NULLS or text in _BOOLEANS or _NUMBER.fullmatch(text) or _NUMERIC.fullmatch(text):
+        return False
+    return not any(pattern.match(text) for _, pattern in (*_YAML_1_1.get(text[0], ()), *_YAML_1_1.get(None, ())))
+
+
 class Problem(NamedTuple):
     line: int
     path: KeyPath
@@ -191,11 +198,10 @@ class YamlDocument:
             return _BOOLEANS[text]
         if _NUMBER.fullmatch(text):
             return self._number(event, text, path)
-        candidates = (*_YAML_1_1.get(text[0], ()), *_YAML_1_1.get(None, ()))
-        if _NUMERIC.fullmatch(text) or any(pattern.match(text) for _, pattern in candidates):
-            message = f"YAML readers disagree about {_short(text)}; put it in quotes, or write a plain JSON value"
-            return self._refuse(event.start_mark, path, message)
-        return text
+        if reads_as_text(text):
+            return text
+        message = f"YAML readers disagree about {_short(text)}; put it in quotes, or write a plain JSON value"
+        return self._refuse(event.start_mark, path, message)
 
     def _number(self, event: Any, text: str, path: KeyPath) -> Json:
         if len(text) > MAX_INTEGER_DIGITS:

@@ -15,17 +15,12 @@ from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from replay.errors import ProviderError, RecordError, RouteError, UsageError
+from replay.event_stream import EventStream
 from replay.exact_json import Json, loads
 from replay.limiter import Refusal, RouteLimiter, retry_after_seconds
 from replay.models import PREFIX_HEADER, PREFIXES, Endpoint, ModelReply, ModelRequest, RouteSpec
-from replay.event_stream import EventStream
 from replay.openai_answer import DONE, MAX_ANSWER_BYTES, Answer
-from replay.openai_wire import (
-    MAY_BE_RETRIED,
-    failure_in,
-    quoted,
-    request_body,
-)
+from replay.openai_wire import MAY_BE_RETRIED, failure_in, quoted, request_body
 
 #: What goes wrong below HTTP. The first row that fits counts: aiohttp's timeouts are connection errors, too.
 TRANSPORT_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
 
 from replay.comparison import DISPOSITIONS, REFUSALS, Flag, Side
 from replay.severity import RULE_WORDS
@@ -101,13 +102,17 @@ def _dimensions(fold: Fold) -> Iterator[str]:
     if any(spread is not None for _, spread in rows):
         yield f"  {'dimension':<28}{'pairs':>8}{'differ':>9}{'mean':>10}{'p50':>10}{'p95':>10}"
     for name, spread in rows:
-        if spread is not None:
+        if spread is not None and spread.fired:
             share = spread.fired / spread.scored
             figures = "".join(f"{value:>10.3f}" for value in (spread.mean, spread.p50, spread.p95))
             yield f"  {name:<28}{spread.scored:>8,}{share:>9.1%}{figures}"
-    unjudged = [name for name, spread in rows if spread is None]
-    if unjudged:
-        yield f"  could not be judged: {', '.join(unjudged)}"
+    yield from _named("the same in every pair", [name for name, spread in rows if spread and not spread.fired])
+    yield from _named("could not be judged", [name for name, spread in rows if spread is None])
+
+
+def _named(what: str, names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield from wrap(f"{what}: {', '.join(names)}", 110, initial_indent="  ", subsequent_indent="    ")
 
 
 def _worst_pairs(worst: Sequence[Worst]) -> Iterator[str]:
@@ -146,8 +151,17 @@ def _flag_lines(flags: Sequence[Flag]) -> Iterator[str]:
 
 def _answers(production: Side, replay: Side) -> Iterator[str]:
     if production.answer != replay.answer:
-        yield f'   - "{clean(production.answer, _SHOWN)}"' if production.answer is not None else "   - (no answer)"
-        yield f'   + "{clean(replay.answer, _SHOWN)}"' if replay.answer is not None else "   + (no answer)"
+        yield f"   - {_told(production)}"
+        yield f"   + {_told(replay)}"
+
+
+def _told(side: Side) -> str:
+    """What the user was told, or the call that came in its place."""
+    if side.answer is not None:
+        return f'"{clean(side.answer, _SHOWN)}"'
+    if not side.calls:
+        return "(no answer)"
+    return f"(no answer; last it called {clean(side.calls[-1].tool, 60)}({clean(side.calls[-1].arguments, 160)}))"
 
 
 def clean(text: str, limit: int) -> str:

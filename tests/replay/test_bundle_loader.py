@@ -305,11 +305,12 @@ def test_what_yaml_readers_disagree_about_is_refused(text: str) -> None:
     assert "put it in quotes" in YamlDocument(text).problems[0].message
 
 
-#: DEL is the one character that JSON writes as it is and YAML wants escaped.
-texts = st.text(st.characters(exclude_characters="\x7f", exclude_categories=["Cs"]))
+#: DEL is the one character that JSON writes as it is and YAML wants escaped. A key of YAML has 1,024 at most.
+characters = st.characters(exclude_characters="\x7f", exclude_categories=["Cs"])
+texts, keys = st.text(characters), st.text(characters, max_size=80)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
     max_leaves=15,
 )
 

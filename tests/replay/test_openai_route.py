@@ -16,19 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.errors import PROVIDER_FAILURES, NoRecordingError, ProviderError, UsageError
+from replay.event_stream import EventStream
 from replay.exact_json import loads
 from replay.models import Endpoint, ModelReply, ModelRequest, RouteSpec
-from replay.openai_route import TRANSPORT_FAILURES, OpenAIRoute, completions_url
-from replay.event_stream import EventStream
 from replay.openai_answer import DONE as DONE_EVENT
 from replay.openai_answer import MAX_ANSWER_BYTES, Answer
-from replay.openai_wire import (
-    MAX_QUOTE,
-    STATUSES,
-    quoted,
-    request_fields,
-    usage_of,
-)
+from replay.openai_route import TRANSPORT_FAILURES, OpenAIRoute, completions_url
+from replay.openai_wire import MAX_QUOTE, STATUSES, quoted, request_fields, usage_of
 from replay.routes import OPEN_MODEL_PARAMETERS, PARAMETERS, RESERVED, check_params, open_model
 from replay.trace import Usage
 from tests.replay.scripted_server import (
