@@ -33,7 +33,7 @@ from replay.comparison import Source
 from replay.divergence import Comparer, Finished, Job
 from replay.driver import drive
 from replay.exact_json import loads
-from replay.execution import Attempt, replay
+from replay.execution import Attempt, Plan, replay
 from replay.models import Endpoint, ModelReply, ModelRequest
 from replay.planning import Planner
 from replay.routes import open_model
@@ -169,7 +169,7 @@ class _Echo:
     def __init__(self, trace: Trace) -> None:
         self._outputs = iter(call.output for call in trace.model_calls)
 
-    async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
+    async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:  # noqa: ARG002
         return ModelReply(message=next(self._outputs, Message(role="assistant", content="")), latency_ns=1)
 
     async def aclose(self) -> None:
@@ -186,7 +186,8 @@ def _stages() -> None:
     parsed = _clocked(per_trace, "decode", lambda: [trace_from(loads(line)) for line in lines])
     plans = _clocked(per_trace, "plan", lambda: [planner.plan(trace, "free") for trace in parsed])
     attempts = _clocked(per_trace, "replay on stubs", lambda: anyio.run(_drive_all, plans))
-    finished = [Finished(Job(plan, Source(topic="bench")), attempt) for plan, attempt in zip(plans, attempts, strict=True)]
+    both = zip(plans, attempts, strict=True)
+    finished = [Finished(Job(plan, Source(topic="bench")), attempt) for plan, attempt in both]
     batches = [finished[start : start + 64] for start in range(0, len(finished), 64)]
     scored = _clocked(
         per_trace, "compare", lambda: [c for batch in batches for c in comparer.compare(batch, run_id="b", now=0)]
@@ -199,7 +200,7 @@ def _stages() -> None:
     print(f"  {'all':<16} {sum(per_trace.values()) / len(traces) * 1e3:7.3f} ms")
 
 
-async def _drive_all(plans: Sequence) -> list[Attempt]:
+async def _drive_all(plans: Sequence[Plan]) -> list[Attempt]:
     return [await drive(replay(plan), _Echo(plan.trace)) for plan in plans]
 
 

@@ -1,101 +1,181 @@
-"""Why a pair of call sequences fired, in lines a reader can check. Made for the pairs that are shown, one at a time."""
+"""Why the tool calls of a pair fired: the calls left out, added, changed, repeated or swapped.
+
+Made for one pair at a time, and only when asked for. Calls are shown by their leaves, as compared: what a
+contract ignores is not shown. In a changed call the arguments that differ come first.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
 from comparators.agreement import Agreement
 from comparators.callbatch import CallBatch
-from comparators.calls import CallEvent, CallPair, CanonicalCall, Effect, LeafKind, Outcome
+from comparators.calls import CallEvent, CallPair, CanonicalCall, Effect, Leaf, LeafKind, Outcome
+from comparators.leaves import difference
 from comparators.matching import Matching, match
-from comparators.ordering import reordered
-from comparators.spec import Evidence, Ints
+from comparators.ordering import inverted
+from comparators.spec import Evidence
+from comparators.text import excerpt
 
-#: A call is told in this many characters.
-SHOWN = 200
-_NOUNS = {Effect.WRITE: "write", Effect.HANDOFF: "handoff"}
+#: Characters of one call, and lines of one kind.
+EXCERPT = 200
+MAX_LINES = 12
+
+_QUOTED = frozenset((LeafKind.STRING, LeafKind.TEXT))
 
 
 def explain_calls(pair: CallPair) -> tuple[Evidence, ...]:
-    """A line for every call that has no equal on the other side, worst first."""
-    batch = CallBatch.of([pair])
+    """All that differs between the calls of a pair, the most dangerous first."""
+    batch = CallBatch.of((pair,))
     agreement = Agreement(batch)
-    matched = {effect: match(batch, effect, agreement) for effect in _NOUNS}
-    return (
-        *_actions(batch, matched[Effect.WRITE], Effect.WRITE),
-        *_duplicates(pair),
-        *_order(batch, matched[Effect.WRITE]),
-        *_actions(batch, matched[Effect.HANDOFF], Effect.HANDOFF),
-        *_invalid(pair),
-        *_reads(pair),
+    writes, handoffs = match(batch, Effect.WRITE, agreement), match(batch, Effect.HANDOFF, agreement)
+    kinds = (
+        _alone(batch, writes, "write"),
+        _changed(batch, writes, "write"),
+        _duplicated(pair),
+        _reordered(batch, writes),
+        _outcomes(batch, writes),
+        _alone(batch, handoffs, "handoff"),
+        _changed(batch, handoffs, "handoff"),
+        _on_one_side("invalid_call", *([event for event in side if not event.valid] for side in pair)),
+        _on_one_side("failed_call", *([event for event in side if event.outcome == Outcome.FAILED] for side in pair)),
+        _on_one_side("repeated_call", *map(_repeats, pair)),
+        _reads(pair),
     )
+    return tuple(line for kind in kinds for line in kind)
 
 
-def told(call: CanonicalCall) -> str:
-    """`wipe_device(id=1)`, on one line, without control characters, cut to `SHOWN`."""
-    arguments = ", ".join(_leaf(leaf.path, leaf.kind, leaf.token) for leaf in call.leaves)
-    text = f"{call.tool}({arguments})"
-    safe = "".join(character if character.isprintable() else "\ufffd" for character in text[: SHOWN * 2])
-    return safe if len(safe) <= SHOWN else f"{safe[: SHOWN - 1]}…"
+def shown(call: CanonicalCall, first: Sequence[Leaf] = ()) -> str:
+    """A call in one line: `tool(path=value, ...)`. Strings are quoted. The leaves of `first` come first."""
+    budget = Counter(first)
+    rest = []
+    for leaf in islice(call.leaves, EXCERPT + len(first)):  # each takes a character at least
+        budget[leaf] -= 1
+        if budget[leaf] < 0:
+            rest.append(leaf)
+    leaves = islice((*first, *rest), EXCERPT)
+    return excerpt(f"{call.tool}({', '.join(map(_shown_leaf, leaves))})", EXCERPT)
 
 
-def _leaf(path: str, kind: LeafKind, token: str) -> str:
-    shown = token[:SHOWN]
-    return shown if kind is LeafKind.UNPARSED else f"{path}={shown}"
+def _shown_leaf(leaf: Leaf) -> str:
+    token = leaf.token[:EXCERPT]
+    value = f'"{token}"' if leaf.kind in _QUOTED else token
+    return f"{leaf.path}={value}" if leaf.path else value
 
 
-def _actions(batch: CallBatch, matching: Matching, effect: Effect) -> Iterator[Evidence]:
-    noun = _NOUNS[effect]
-    pairs = zip(_events(batch, matching.production), _events(batch, matching.replay), strict=True)
-    for (ours, theirs), distance, equal in zip(pairs, matching.distance, matching.equal, strict=True):
-        if distance > 0:
-            yield Evidence(f"{noun}_changed", told(ours.call), told(theirs.call))
-        elif equal and {ours.outcome, theirs.outcome} == {Outcome.SUCCEEDED, Outcome.FAILED}:
-            yield Evidence(f"{noun}_outcome", _ended(ours), _ended(theirs))
-    yield from (Evidence(f"{noun}_missing", removed=told(item.call)) for item in _events(batch, matching.missing))
-    yield from (Evidence(f"{noun}_extra", added=told(item.call)) for item in _events(batch, matching.extra))
+def _events(batch: CallBatch, matching: Matching, index: int) -> tuple[CallEvent, CallEvent]:
+    """Production's and the replay's event of one match."""
+    return batch.events[int(matching.production[index])], batch.events[int(matching.replay[index])]
 
 
-def _duplicates(pair: CallPair) -> Iterator[Evidence]:
-    """Writes the replay made again, beyond the first and beyond production's own repeats."""
-    ours, theirs = (_counted(side, Effect.WRITE) for side in pair)
-    for (group, call), count in theirs.items():
-        before = max(ours[group, call], 1)
-        if count > before:
-            yield Evidence("write_duplicated", added=f"{told(call)} ({count} times, production {ours[group, call]})")
+def _alone(batch: CallBatch, matching: Matching, name: str) -> Iterator[Evidence]:
+    for event in matching.missing[:MAX_LINES].tolist():
+        yield Evidence(f"{name}_missing", removed=shown(batch.events[event].call))
+    for event in matching.extra[:MAX_LINES].tolist():
+        yield Evidence(f"{name}_extra", added=shown(batch.events[event].call))
 
 
-def _order(batch: CallBatch, matching: Matching) -> Iterator[Evidence]:
-    if reordered(batch, matching)[0]:
-        ours = [told(item.call) for item in _events(batch, np.sort(matching.production))]
-        theirs = [told(item.call) for item in _events(batch, np.sort(matching.replay))]
-        yield Evidence("write_reordered", ", then ".join(ours)[:SHOWN], ", then ".join(theirs)[:SHOWN])
+def _changed(batch: CallBatch, matching: Matching, name: str) -> Iterator[Evidence]:
+    """The calls, then argument by argument what differs in them."""
+    for index in np.flatnonzero(matching.distance > 0)[:MAX_LINES].tolist():
+        old, new = (event.call for event in _events(batch, matching, index))
+        _, removed, added = difference(old.leaves, new.leaves)
+        yield Evidence(f"{name}_changed", shown(old, removed), shown(new, added))
+        for lost, gained in islice(_by_path(removed, added), MAX_LINES):
+            yield Evidence(f"{name}_argument", lost, gained)
 
 
-def _invalid(pair: CallPair) -> Iterator[Evidence]:
-    known = {item.call.digest for item in pair.production if not item.valid}
-    fresh = (item for item in pair.replay if not item.valid and item.call.digest not in known)
-    return (Evidence("invalid_call", added=told(item.call)) for item in fresh)
+def _by_path(removed: Sequence[Leaf], added: Sequence[Leaf]) -> Iterator[tuple[str | None, str | None]]:
+    gained: dict[str, list[Leaf]] = {}
+    for leaf in reversed(added):
+        gained.setdefault(leaf.path, []).append(leaf)
+    for leaf in removed:
+        partners = gained.get(leaf.path)
+        yield _cut(leaf), _cut(partners.pop()) if partners else None
+    for leaves in gained.values():
+        yield from ((None, _cut(leaf)) for leaf in reversed(leaves))
+
+
+def _cut(leaf: Leaf) -> str:
+    return excerpt(_shown_leaf(leaf), EXCERPT)
+
+
+def _duplicated(pair: CallPair) -> Iterator[Evidence]:
+    """Writes made more often than once and than production made them, with how often."""
+    counts = [_copies(event for event in side if event.effect == Effect.WRITE) for side in pair]
+    calls = {event.call.digest: event.call for event in pair.replay}
+    again = ((key, copies) for key, copies in counts[1].items() if copies > max(counts[0][key], 1))
+    for (group, digest), copies in islice(again, MAX_LINES):
+        call, before = shown(calls[digest]), counts[0][group, digest]
+        yield Evidence("write_duplicated", f"{before} x {call}" if before else None, f"{copies} x {call}")
+
+
+def _copies(events: Iterable[CallEvent]) -> Counter[tuple[int, bytes]]:
+    return Counter((event.group, event.call.digest) for event in events)
+
+
+def _reordered(batch: CallBatch, matching: Matching) -> Iterator[Evidence]:
+    """Each call that moved before one it came after, with that one."""
+    pairs = [_events(batch, matching, index) for index in np.flatnonzero(matching.equal).tolist()]
+    for index in np.flatnonzero(inverted(batch, matching))[:MAX_LINES].tolist():
+        here = _events(batch, matching, index)
+        passed = next(pair for pair in pairs if _are_inverted(pair, here))
+        first, second = (excerpt(shown(pair[0].call), EXCERPT // 2) for pair in (passed, here))
+        yield Evidence("write_reordered", f"{first}, then {second}", f"{second}, then {first}")
+
+
+def _are_inverted(one: tuple[CallEvent, CallEvent], other: tuple[CallEvent, CallEvent]) -> bool:
+    (first, first_replayed), (second, second_replayed) = one, other
+    meets = first.resource == second.resource or not first.resource or not second.resource
+    turned = first.step < second.step and first_replayed.step > second_replayed.step
+    return first.group == second.group and meets and turned
+
+
+def _outcomes(batch: CallBatch, matching: Matching) -> Iterator[Evidence]:
+    for index in np.flatnonzero(matching.equal).tolist():
+        events = _events(batch, matching, index)
+        if {event.outcome for event in events} == {Outcome.SUCCEEDED, Outcome.FAILED}:
+            yield Evidence("write_outcome", *(f"{shown(each.call)}: {each.outcome.name.lower()}" for each in events))
 
 
 def _reads(pair: CallPair) -> Iterator[Evidence]:
-    ours, theirs = (_counted(side, Effect.READ) for side in pair)
-    yield from (Evidence("read_missing", removed=told(call)) for group, call in ours if (group, call) not in theirs)
-    yield from (Evidence("read_extra", added=told(call)) for group, call in theirs if (group, call) not in ours)
+    """Reads of a weight that one side alone made, each once."""
+    production, replay = (
+        {(event.group, event.call.digest): event for event in side if event.effect == Effect.READ and event.weight > 0}
+        for side in pair
+    )
+    for key in islice((key for key in production if key not in replay), MAX_LINES):
+        yield Evidence("read_missing", removed=shown(production[key].call))
+    for key in islice((key for key in replay if key not in production), MAX_LINES):
+        yield Evidence("read_extra", added=shown(replay[key].call))
 
 
-def _counted(side: Iterable[CallEvent], effect: Effect) -> Counter[tuple[int, CanonicalCall]]:
-    """Calls by scope and content. Reads that weigh nothing are left out, as they are in the score."""
-    counted = (item for item in side if item.effect == effect and (item.weight > 0 or effect != Effect.READ))
-    return Counter((item.group, item.call) for item in counted)
+def _repeats(side: Sequence[CallEvent]) -> list[CallEvent]:
+    """Every call but the first of its kind."""
+    seen: set[bytes] = set()
+    repeated = []
+    for event in side:
+        if event.call.digest in seen:
+            repeated.append(event)
+        seen.add(event.call.digest)
+    return repeated
 
 
-def _events(batch: CallBatch, numbers: Ints) -> list[CallEvent]:
-    return [batch.events[number] for number in numbers.tolist()]
+def _on_one_side(kind: str, production: Sequence[CallEvent], replay: Sequence[CallEvent]) -> Iterator[Evidence]:
+    """Calls of the replay that production's list does not hold as often, then the other way round."""
+    for call in islice(_beyond(replay, production), MAX_LINES):
+        yield Evidence(kind, added=shown(call))
+    for call in islice(_beyond(production, replay), MAX_LINES):
+        yield Evidence(kind, removed=shown(call))
 
 
-def _ended(event: CallEvent) -> str:
-    return f"{told(event.call)}: {event.outcome.name.lower()}"
+def _beyond(these: Sequence[CallEvent], those: Sequence[CallEvent]) -> Iterator[CanonicalCall]:
+    budget = Counter(event.call.digest for event in those)
+    for event in these:
+        budget[event.call.digest] -= 1
+        if budget[event.call.digest] < 0:
+            yield event.call

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from replay.bundle_diff import diff_bundles
-from replay.bundle_infer import infer_bundle
-
 from consumers.files import BadLine, TraceItem, Unanswered, read_items, write_traces
 from consumers.run_command import DONE, print_json, print_lines, settings_of
 from consumers.toolsets import load_toolsets
 from replay.bundle import check_lines, show_json
+from replay.bundle_diff import diff_bundles
+from replay.bundle_infer import infer_bundle
 from replay.bundle_loader import load_bundle
 from replay.errors import RecordError
 from replay.settings import rows

@@ -7,20 +7,22 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from replay.bundle_infer import contracts_of
-
 from consumers.compare import Recording, bury, compare_lane, read_recording
 from consumers.files import read_items
 from consumers.journal import COMPARISONS, DEAD_LETTERS, Journal
 from consumers.run_command import DONE, print_json, print_lines, settings_of
 from consumers.toolsets import load_toolsets
 from consumers.where import parse_where
+from replay.bundle_infer import contracts_of
+from replay.comparison import Lane
 from replay.contract import ToolContract
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps
 from replay.summary import Summary, summary_json
 from replay.summary_text import summary_lines
 
+#: What the second and the third recording are compared as.
+_LANES: tuple[Lane, ...] = ("candidate", "baseline")
 #: What pairs two records unless --key says otherwise.
 DEFAULT_KEY = "request.attributes.pair_key"
 
@@ -41,7 +43,7 @@ def compare(arguments: argparse.Namespace) -> int:
         summary.traces = sum(recording.traces for recording in recordings)
         for recording in recordings:
             bury(recording, journal=journal, run_id=run_id, summary=summary)
-        for recording, lane in zip(recordings[1:], ("candidate", "baseline"), strict=False):
+        for recording, lane in zip(recordings[1:], _LANES, strict=False):
             compare_lane(
                 production,
                 recording,

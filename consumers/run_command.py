@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import anyio
-from replay.bundle_diff import findings
 
 from consumers.endpoints import endpoint_for
 from consumers.files import count_lines, read_items
@@ -23,6 +22,7 @@ from consumers.run import FileRun, Limits
 from consumers.where import all_match, parse_where
 from replay.admission import Admission, Sampling
 from replay.bundle import Bundle
+from replay.bundle_diff import findings
 from replay.bundle_loader import load_bundle
 from replay.comparison import MODES, Mode
 from replay.divergence import Comparer

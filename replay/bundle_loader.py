@@ -1,5 +1,21 @@
 """Reads a bundle directory: strict YAML, files inside the directory only, and every error at once.
 
+    bundle.yaml
+      schema: bundle/1
+      name: incident-assistant
+      prompt_version: prompts/system.j2        # or {file | text: template, variables: [attribute]},
+                                               # {literal: file}, {literal_text: text}, null
+      model_route: {transport, model, params, stream, prices: {input_per_million: "0.5", ...}}
+      tool_contracts: [tools/*.yaml]           # files, patterns and inline contracts, in the order they are offered
+      guardrail_policy: policy.yaml            # or an inline list of rules
+      retriever_snapshot: {kind: recorded, id, digest}
+      eval_suite: [evals/*.yaml]               # files, patterns and inline cases {id, request, expected}
+      rollout_policy: rollout.yaml             # or inline {stages, minimum_isolation, gate: file}
+    release.yaml                               # outside the digest, may be absent
+      {labels, author, replaces, aliases, endpoint: {url, api_key_env | api_key_file, ...}, review}
+
+The last four surfaces may be left out. Paths are relative to the directory, whichever file they stand in.
+
 A bundle may come from a stranger, in a pull request for one, so nothing in it is trusted: no path or link leads
 out, no file is large, no schema pulls in another document. And nothing in it is ambiguous: YAML is read as JSON
 with comments, and what YAML readers disagree about (`yes`, 2024-01-01, 012, 1:30) must be put in quotes.
@@ -699,7 +715,7 @@ def _words(detail: Mapping[str, Any], model: type[BaseModel] | None) -> str:
         return "is missing"
     if kind == "extra_forbidden":
         return _unknown_key(str(where[-1]), tuple(model.model_fields) if model is not None and len(where) == 1 else ())
-    expected = str(detail["msg"]).removeprefix("Value error, ")
+    expected = str(detail["msg"]).removeprefix("Value error, ").replace("Input should be", "expected", 1)
     return expected if kind == "value_error" else f"{expected}; found {_short(detail['input'])}"
 
 

@@ -12,6 +12,9 @@ from replay.summary import Fold, Summary, Worst
 #: Texts of a pair are shown up to this many characters.
 _SHOWN = 400
 _MAX_LINES = 6
+#: What production's own noise is comes before what the candidate does.
+_ORDER = tuple((lane, mode) for lane in ("baseline", "candidate") for mode in ("forced", "free", "recorded"))
+_HEADINGS = {"forced": "forced replays", "free": "free replays", "recorded": "pairs of recordings"}
 
 
 def summary_lines(
@@ -29,8 +32,8 @@ def summary_lines(
     yield from _section("NOT EXERCISED by this replay (it can never promote these)", not_exercised)
     yield from _section("FINDINGS in the bundles, highest severity", findings)
     yield from _traces(summary)
-    for (lane, mode), fold in sorted(summary.folds.items()):
-        yield from _fold(lane, mode, fold)
+    for (lane, mode), fold in sorted(summary.folds.items(), key=lambda item: _ORDER.index(item[0])):
+        yield from _fold(lane, mode, fold, beside=summary.folds.get(("baseline", mode)) if lane == "candidate" else None)
     yield from _worst_pairs(summary.worst(worst))
     if next_command is not None:
         yield ""
@@ -40,6 +43,8 @@ def summary_lines(
 def _verdict(summary: Summary) -> str:
     if summary.stopped_by is not None:
         return f"no verdict: the intake was stopped by {summary.stopped_by}; {summary.left:,} replays were left"
+    if any(lane == "baseline" for lane, _ in summary.folds):
+        return "no verdict: no gate is configured; what follows is divergence, with the noise of production beside it"
     return "no verdict: no gate is configured; what follows is divergence, without a baseline lane: uncalibrated"
 
 
@@ -54,24 +59,29 @@ def _traces(summary: Summary) -> Iterator[str]:
     yield ""
     yield f"traces        {summary.traces:,} read, {summary.admitted:,} admitted"
     for reason, count in summary.refused.most_common():
-        yield f"  {count:>7,} {reason}: {REFUSALS.get(reason, '')}"
+        if count:
+            yield f"  {count:>7,} {reason}: {REFUSALS.get(reason, '')}"
     if summary.no_response:
         yield f"  {summary.no_response:>7,} no_response: a last message that nobody answered"
     for stage, count in summary.dead_letters.most_common():
         yield f"  {count:>7,} dead letters ({stage})"
 
 
-def _fold(lane: str, mode: str, fold: Fold) -> Iterator[str]:
+def _fold(lane: str, mode: str, fold: Fold, *, beside: Fold | None) -> Iterator[str]:
     units = sum(fold.dispositions.values())
     yield ""
-    yield f"{mode} replays, {lane} lane: {units:,}"
+    yield f"{_HEADINGS[mode]}, {lane} lane: {units:,}"
     for name, count in fold.dispositions.most_common():
         yield f"  {count:>7,} {name}: {DISPOSITIONS.get(name, '')}"  # type: ignore[call-overload]  # counted by name
     for reason, count in fold.reasons.most_common(3):
         yield f"          of these {count:,}: {reason}"
+    if mode == "recorded":
+        yield from _flags(fold)
+        yield from _dimensions(fold, beside)
+        return
     yield from _coverage(fold)
     yield from _flags(fold)
-    yield from _dimensions(fold)
+    yield from _dimensions(fold, beside)
     spent = f"${fold.usd}" + (f", and {fold.unpriced:,} replays without a price" if fold.unpriced else "")
     yield f"  spent         {fold.model_calls:,} model calls, {spent}"
 
@@ -97,17 +107,26 @@ def _flags(fold: Fold) -> Iterator[str]:
         yield f"    {count / scored:>7.1%} {rule}: {RULE_WORDS.get(rule, '')}"
 
 
-def _dimensions(fold: Fold) -> Iterator[str]:
+def _dimensions(fold: Fold, beside: Fold | None) -> Iterator[str]:
+    """One row per dimension that differs anywhere; with a baseline lane, its figures at the end of the row."""
     rows = [(name, fold.dimensions[name].spread()) for name in sorted(fold.dimensions)]
-    if any(spread is not None for _, spread in rows):
-        yield f"  {'dimension':<28}{'pairs':>8}{'differ':>9}{'mean':>10}{'p50':>10}{'p95':>10}"
+    if any(spread is not None and spread.fired for _, spread in rows):
+        noise = "" if beside is None else f"{'noise: differ':>15}{'mean':>10}"
+        yield f"  {'dimension':<28}{'pairs':>8}{'differ':>9}{'mean':>10}{'p50':>10}{'p95':>10}{noise}"
     for name, spread in rows:
         if spread is not None and spread.fired:
             share = spread.fired / spread.scored
             figures = "".join(f"{value:>10.3f}" for value in (spread.mean, spread.p50, spread.p95))
-            yield f"  {name:<28}{spread.scored:>8,}{share:>9.1%}{figures}"
+            yield f"  {name:<28}{spread.scored:>8,}{share:>9.1%}{figures}{_noise(name, beside)}"
     yield from _named("the same in every pair", [name for name, spread in rows if spread and not spread.fired])
     yield from _named("could not be judged", [name for name, spread in rows if spread is None])
+
+
+def _noise(name: str, beside: Fold | None) -> str:
+    if beside is None:
+        return ""
+    spread = beside.dimensions[name].spread() if name in beside.dimensions else None
+    return f"{'-':>15}" if spread is None else f"{spread.fired / spread.scored:>15.1%}{spread.mean:>10.3f}"
 
 
 def _named(what: str, names: Sequence[str]) -> Iterator[str]:

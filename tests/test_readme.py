@@ -13,9 +13,8 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 
 def settings_table() -> str:
     lines = ["| setting | default | what it does |", "|---|---|---|"]
-    for row in rows(load_settings(file=None, environment={}, flags={})):
-        lines.append(f"| `{row.name}` | {row.value} | {row.help} |")
-    return "\n".join(lines)
+    table = rows(load_settings(file=None, environment={}, flags={}))
+    return "\n".join([*lines, *(f"| `{row.name}` | {row.value} | {row.help} |" for row in table)])
 
 
 def test_the_settings_table_is_the_settings():

@@ -212,6 +212,35 @@ def test_all_errors_of_all_files_come_at_once(tmp_path: Path) -> None:
     )
 
 
+def test_surfaces_may_be_in_files_or_inline(tmp_path: Path) -> None:
+    inline = write(
+        tmp_path / "inline",
+        manifest(
+            "guardrail_policy: policy.yaml",
+            "guardrail_policy: [{id: r, on: {tool: look}, then: {block: a}}]\nrollout_policy: {minimum_isolation: kernel, gate: {alpha: 0.1}}",
+        ),
+    )
+    files = write(
+        tmp_path / "files",
+        {
+            **manifest("policy.yaml", "policy.yaml\nrollout_policy: more/rollout.yaml"),
+            "policy.yaml": "- {id: r, on: {tool: look}, then: {block: a}}",
+            "more/rollout.yaml": "{minimum_isolation: kernel, gate: more/gate.yaml}",
+            "more/gate.yaml": "{alpha: 0.1}",
+        },
+    )  # fmt: skip
+    assert load_bundle(inline).digest == load_bundle(files).digest
+
+
+def test_what_is_left_out_is_empty(tmp_path: Path) -> None:
+    bundle = load_bundle(write(tmp_path, manifest("guardrail_policy: policy.yaml\n", "")))
+    assert bundle.policy.rules == ()
+    assert bundle.eval_suite == ()
+    assert bundle.rollout_policy is None
+    assert bundle.retriever_snapshot is None
+    assert bundle.prices is None
+
+
 def test_no_directory(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such directory; expected one with a bundle.yaml"):
         load_bundle(tmp_path / "nothing")
