@@ -20,7 +20,7 @@ from rapidfuzz import fuzz, process
 from comparators.assignment import assign
 from comparators.numbers import Figure, compare_figures, figures, unmatched
 from comparators.spec import Bools, Column, Evidence, Floats, Status, Statuses, column, overridden, statuses
-from comparators.text import excerpt, normalise_all
+from comparators.text import excerpt, normalise, normalise_all
 from comparators.trigrams import distances
 
 #: Characters of one line of evidence, lines of one pair, and characters read for them.
@@ -65,6 +65,8 @@ def explain_answers(production: str | None, replay: str | None) -> tuple[Evidenc
             return ()
         kind = "answer_new" if production is None else "answer_missing"
         return (Evidence(kind, _cut(production), _cut(replay)),)
+    if normalise(production) == normalise(replay):
+        return ()
     removed, added = _beyond(production, replay), _beyond(replay, production)
     lines = [Evidence("answer_changed", _cut(old), _cut(new)) for old, new in _aligned(removed, added)]
     return (*lines, *_figure_evidence(production, replay))

@@ -62,6 +62,8 @@ def shown(call: CanonicalCall, first: Sequence[Leaf] = ()) -> str:
 
 
 def _shown_leaf(leaf: Leaf) -> str:
+    if leaf.kind is LeafKind.EMPTY and not leaf.path:
+        return ""  # a call without arguments
     token = leaf.token[:EXCERPT]
     value = f'"{token}"' if leaf.kind in _QUOTED else token
     return f"{leaf.path}={value}" if leaf.path else value

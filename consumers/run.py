@@ -32,6 +32,10 @@ from replay.planning import Planner
 from replay.summary import Summary
 
 
+#: How long a finished replay may wait for others, so that arrays are worth their while. A kill loses no more.
+GATHER_SECONDS = 0.02
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Where the intake stops. What is in flight is finished, so the last figures overshoot by at most that."""
@@ -174,6 +178,7 @@ class FileRun:
     async def _score(self, finished: MemoryObjectReceiveStream[Finished]) -> None:
         async with finished:
             async for first in finished:
+                await anyio.sleep(GATHER_SECONDS)
                 batch = [first]
                 while len(batch) < self.batch and finished.statistics().current_buffer_used:
                     batch.append(finished.receive_nowait())

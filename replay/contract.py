@@ -28,6 +28,8 @@ EFFECTS: Mapping[str, Effect] = {"read": Effect.READ, "handoff": Effect.HANDOFF,
 MAX_LEAVES = 10_000
 #: Relative tolerance of non-integers, unless the contract gives an absolute one.
 DECIMAL_TOLERANCE = 1e-9
+#: How many calls of one tool are remembered, and how long their arguments may be.
+_REMEMBERED_CALLS, _REMEMBERED_LENGTH = 1024, 2048
 #: Floats beyond this are not exact integers.
 _EXACT_FLOAT = 2**53
 
@@ -130,7 +132,24 @@ class ContractReader:
     contract: ToolContract
 
     def read(self, arguments: str) -> ReadCall:
-        """Canonicalise one call. Never raises: what cannot be read is a violation and compares as raw text."""
+        """Canonicalise one call. Never raises: what cannot be read is a violation and compares as raw text.
+
+        A call is read for the stub, for the score and for the record: short ones are remembered.
+        """
+        found = self._seen.get(arguments)
+        if found is None:
+            found = self._read(arguments)
+            if len(arguments) <= _REMEMBERED_LENGTH:
+                if len(self._seen) >= _REMEMBERED_CALLS:
+                    self._seen.clear()
+                self._seen[arguments] = found
+        return found
+
+    @cached_property
+    def _seen(self) -> dict[str, ReadCall]:
+        return {}
+
+    def _read(self, arguments: str) -> ReadCall:
         try:
             value = loads(arguments) if arguments.strip() else {}
         except RecordError as error:

@@ -33,7 +33,9 @@ from replay.wire import encode
 
 #: Evidence lines kept per flag; the rest is in the calls of both sides.
 _MAX_EVIDENCE = 8
-STATUS_WORDS: Mapping[Status, str] = {status: status.name.lower() for status in Status}
+_SCORED_WORD = Status.SCORED.name.lower()
+#: Scores without a value, by status: they are all alike.
+_UNSCORED: Mapping[int, Score] = {int(status): Score(status=status.name.lower()) for status in Status}
 
 
 class Unscored(NamedTuple):
@@ -158,8 +160,8 @@ def _filled(blank: Comparison, pair: Pair, scores: dict[str, Score]) -> Comparis
 
 def measure(pairs: Sequence[Pair]) -> list[dict[str, Score]]:
     """Scores of each pair: every dimension by name, with its status."""
-    columns = _columns(pairs)
-    return [{column.name: _score(column, row) for column in columns} for row in range(len(pairs))]
+    scored = [(column.name, _scores(column)) for column in _columns(pairs)]
+    return [{name: scores[row] for name, scores in scored} for row in range(len(pairs))]
 
 
 def flags_of(pair: Pair, scores: Mapping[str, Score]) -> tuple[Flag, ...]:
@@ -274,10 +276,9 @@ def _decision(event: DecisionEvent) -> Decision:
     return Decision(event.subject, event.decision, event.rule, event.words)
 
 
-def _score(column: Column, row: int) -> Score:
-    status = Status(int(column.status[row]))
-    value = float(column.value[row]) if status is Status.SCORED else None
-    return Score(status=STATUS_WORDS[status], value=value)
+def _scores(column: Column) -> list[Score]:
+    rows = zip(column.status.tolist(), column.value.tolist(), strict=True)
+    return [Score(status=_SCORED_WORD, value=value) if not status else _UNSCORED[status] for status, value in rows]
 
 
 def _can_be_scored(item: Finished) -> bool:

@@ -67,8 +67,10 @@ class Fold:
 
     def add(self, comparison: Comparison) -> None:
         self.dispositions[comparison.disposition] += 1
-        self.grades.update(comparison.coverage.grades)
-        self.prefix.update(comparison.prefix)
+        for grade, count in comparison.coverage.grades.items():
+            self.grades[grade] += count
+        for word, count in comparison.prefix.items():
+            self.prefix[word] += count
         self.model_calls += comparison.replay.model_calls
         self._add_cost(comparison)
         if comparison.coverage.halted_by is not None:
@@ -77,11 +79,14 @@ class Fold:
             self.reasons[(comparison.reason or "").partition(":")[0][:80]] += 1
             return
         self.severities[comparison.severity] += 1
-        self.rules.update({flag.rule for flag in comparison.flags})
+        for rule in {flag.rule for flag in comparison.flags}:
+            self.rules[rule] += 1
         if comparison.first_divergence is not None:
             self.first_divergence[comparison.first_divergence.kind] += 1
         for name, score in comparison.scores.items():
-            dimension = self.dimensions.setdefault(name, Dimension())
+            dimension = self.dimensions.get(name)
+            if dimension is None:
+                dimension = self.dimensions[name] = Dimension()
             dimension.statuses[score.status] += 1
             if score.value is not None:
                 dimension.values.append(score.value)

@@ -33,7 +33,8 @@ def summary_lines(
     yield from _section("FINDINGS in the bundles, highest severity", findings)
     yield from _traces(summary)
     for (lane, mode), fold in sorted(summary.folds.items(), key=lambda item: _ORDER.index(item[0])):
-        yield from _fold(lane, mode, fold, beside=summary.folds.get(("baseline", mode)) if lane == "candidate" else None)
+        noise = summary.folds.get(("baseline", mode)) if lane == "candidate" else None
+        yield from _fold(lane, mode, fold, beside=noise)
     yield from _worst_pairs(summary.worst(worst))
     if next_command is not None:
         yield ""

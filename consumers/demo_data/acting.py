@@ -21,6 +21,8 @@ from replay.trace import Function, FunctionCall, Message, Usage
 REFUSED = "refused"
 #: Facts of the turn that the latest message of the user began.
 NOW = "now."
+#: Names what a request is drawn by that is no replay.
+DRAW_HEADER = "x-scripted-draw"
 #: Characters of a token, and tokens around each message: about what tokenizers make of English.
 _CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
@@ -152,9 +154,9 @@ class _Actor(NamedTuple):
         calls = [(tool, arguments) for tool, arguments in found if arguments is not None]
         if not calls:
             return None
-        if self.chat.facts[HABIT + ANY_ORDER]:
+        if step.loose and self.chat.facts[HABIT + ANY_ORDER]:
             calls = self.moment.shuffled("order", calls)
-        if self.chat.facts[HABIT + ONE_AT_A_TIME]:
+        if step.loose and self.chat.facts[HABIT + ONE_AT_A_TIME]:
             del calls[1:]
         asked = tuple(
             FunctionCall(id=f"call_{self.number}_{index}", function=Function(name=tool, arguments=arguments))

@@ -23,7 +23,7 @@ Conditions: TypeAlias = dict[str, Value | list[Value]]
 Chance: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Span: TypeAlias = Annotated[list[Annotated[float, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
-#: Habits of calling that `acting` itself knows: the order within a step, and one call per answer.
+#: Habits that `acting` itself knows, for the calls of loose steps.
 ANY_ORDER = "any_order"
 ONE_AT_A_TIME = "one_at_a_time"
 HABIT = "habit."
@@ -87,6 +87,8 @@ class Step(_Part):
     when: Conditions = {}
     call: list[str] = []
     times: Annotated[int, Field(ge=1)] = 1
+    loose: bool = False
+    """Its calls come in any order, and not always in one answer."""
     say: list[str] = []
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import accumulate
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +19,8 @@ from consumers.demo_data.dice import Dice
 from replay.errors import RecordError
 from replay.exact_json import Json, dumps, loads
 
-Verdict = Literal["normal", "unusual", "attack"]
+Verdict: TypeAlias = Literal["normal", "unusual", "attack"]
+T = TypeVar("T")
 #: What the sign-ins say of a request.
 RISKS: Mapping[Verdict, str] = {"normal": "low", "unusual": "medium", "attack": "high"}
 _SUSPICIOUS: Mapping[Verdict, tuple[int, int]] = {"normal": (0, 0), "unusual": (1, 2), "attack": (3, 9)}
@@ -139,7 +140,7 @@ def _messages(company: Company, kind: IncidentKind, dice: Dice, device_id: str) 
     return [(name, text.format(device_id=device_id, device_id_lower=device_id.lower())) for name, text in said]
 
 
-def _shared[T](dice: Dice, name: str, shares: list[tuple[T, float]]) -> T:
+def _shared(dice: Dice, name: str, shares: list[tuple[T, float]]) -> T:
     point = dice.number(name)
     ends = accumulate(share for _, share in shares)
     return next((value for (value, _), end in zip(shares, ends, strict=True) if point < end), shares[-1][0])

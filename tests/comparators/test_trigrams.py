@@ -31,7 +31,9 @@ def slow(one: str, other: str) -> float:
 def counted(text: str) -> Counter[int]:
     codes = [ord(char) for char in text]
     windows = zip(codes, codes[1:], codes[2:], strict=False)
-    return Counter(sum(code * factor for code, factor in zip(window, FACTORS, strict=True)) % 2**32 >> 22 for window in windows)
+    return Counter(
+        sum(code * factor for code, factor in zip(window, FACTORS, strict=True)) % 2**32 >> 22 for window in windows
+    )
 
 
 def centred(left: Counter[int], right: Counter[int]) -> int:

@@ -5,13 +5,13 @@ The scripts know nothing of the product: they read the corpus, pair recordings a
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from plain_script import all_writes, by_pair_key, steps, writes_by_step
 from processes import CORPUS, comparisons, shadow_replay
 
 BANKING = CORPUS / "agentdojo-banking.jsonl.gz"
@@ -20,28 +20,7 @@ CANDIDATE = "agentdojo/banking/claude-3-5-sonnet-20241022"
 
 
 def recordings(bundle: str) -> dict[str, dict]:
-    with gzip.open(BANKING, "rt") as lines:
-        records = [json.loads(line) for line in lines]
-    return {record["pair_key"]: record for record in records if record["bundle"]["id"] == bundle}
-
-
-def plain(value):
-    """JSON without nulls, numbers by value, strings by their text: what any script would compare."""
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in sorted(value.items()) if inner is not None}
-    if isinstance(value, list):
-        return [plain(inner) for inner in value]
-    return value.strip() if isinstance(value, str) else value
-
-
-def write_calls(message: dict, effects: dict[str, str]) -> Counter:
-    calls = [call["function"] for call in message.get("tool_calls") or ()]
-    writes = [call for call in calls if effects.get(call["name"], "write") == "write"]
-    return Counter((call["name"], json.dumps(plain(json.loads(call["arguments"])))) for call in writes)
-
-
-def steps(record: dict) -> list[dict]:
-    return [message for message in record["messages"] if message["role"] == "assistant"]
+    return by_pair_key(BANKING, bundle)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +38,7 @@ def replayed(tmp_path_factory, model_of, bundle_of) -> Path:
     return out
 
 
-def by_pair_key(out: Path, mode: str) -> dict[str, dict]:
+def of_mode(out: Path, mode: str) -> dict[str, dict]:
     return {item["cohort"]["pair_key"]: item for item in comparisons(out) if item["mode"] == mode}
 
 
@@ -81,12 +60,9 @@ def test_every_trace_of_the_file_is_accounted_for(replayed):
 def test_free_finds_the_writes_that_a_plain_script_finds(replayed, effects):
     ours, theirs = recordings(PRODUCTION), recordings(CANDIDATE)
 
-    def whole(record: dict) -> Counter:
-        return sum((write_calls(step, effects) for step in steps(record)), Counter())
-
-    free = {key: item for key, item in by_pair_key(replayed, "free").items() if item["disposition"] == "compared"}
+    free = {key: item for key, item in of_mode(replayed, "free").items() if item["disposition"] == "compared"}
     assert len(free) >= 8
-    expected = {key for key in free if whole(ours[key]) != whole(theirs[key])}
+    expected = {key for key in free if all_writes(ours[key], effects) != all_writes(theirs[key], effects)}
     assert {key for key, item in free.items() if differs(item)} == expected
 
 
@@ -101,15 +77,16 @@ def test_each_censored_trace_names_the_call_that_stopped_it(replayed):
 
 def test_forced_finds_the_writes_that_a_plain_script_finds_step_by_step(replayed, effects):
     ours, theirs = recordings(PRODUCTION), recordings(CANDIDATE)
-    forced = by_pair_key(replayed, "forced")
+    forced = of_mode(replayed, "forced")
     for key, item in forced.items():
         missing = len(steps(theirs[key])) < len(steps(ours[key]))
         assert (item["disposition"] == "no_recording") == missing
     scored = {key: item for key, item in forced.items() if item["disposition"] == "compared"}
     assert len(scored) >= 16
 
-    def by_step(record: dict, count: int) -> list[Counter]:
-        return [write_calls(step, effects) for step in steps(record)[:count]]
+    def parts(key: str) -> bool:
+        count = len(steps(ours[key]))
+        return writes_by_step(ours[key], effects, count) != writes_by_step(theirs[key], effects, count)
 
-    expected = {key for key in scored if by_step(ours[key], 99) != by_step(theirs[key], len(steps(ours[key])))}
+    expected = {key for key in scored if parts(key)}
     assert {key for key, item in scored.items() if differs(item)} == expected

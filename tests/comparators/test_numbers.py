@@ -1,0 +1,142 @@
+"""Figures: which tokens are numbers, which are names, and when two of them are equal."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from comparators import numbers
+from comparators.numbers import NAME, Figure, compare_figures, figures, unmatched
+from comparators.text import normalise
+
+
+def read(text: str) -> list[Figure]:
+    return figures([normalise(text)])[0]
+
+
+def score(production: str, replay: str) -> float | None:
+    value, applicable = compare_figures([normalise(production)], [normalise(replay)])
+    return float(value[0]) if applicable[0] else None
+
+
+def number(value: str, unit: str = "", decimals: int = 0) -> Figure:
+    return Figure(value, unit, decimals)
+
+
+def name(text: str) -> Figure:
+    return Figure(text, "", NAME)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no figure at all", []),
+        ("one of them", []),  # mostly a pronoun
+        ("**$1,250.00**, please", [number("1250", decimals=2)]),
+        ("-€5 and +5", [number("-5"), number("5")]),
+        ("5kg (12gb) .5", [number("5", "kg"), number("12", "gb"), number("0.5", decimals=1)]),
+        ("50% 12.5 % 3 percent", [number("0.5", decimals=2), number("0.125", decimals=3), number("0.03", decimals=2)]),
+        ("1.2 million, 3 hundred", [number("1200000", decimals=-5), number("300", decimals=-2)]),
+        ("2024-05-17 at 10:30", [name("2024-05-17"), name("10:30")]),
+        ("order #W-123/b; 0042", [name("w-123/b"), name("0042")]),
+        ("the 3rd of 21st", [number("3"), number("21")]),
+        ("m³ x²", [name("m3"), name("x2")]),
+        ("|7|8|", [number("7"), number("8")]),
+        ("Twelve, twenty-five and forty two", [number("12"), number("25"), number("42")]),
+        ("two million", [number("2000000", decimals=-6)]),
+        ("often tender forward twofold someone", []),
+        ("9" * 65, [name("9" * 65)]),
+        ("٣٤ devices", [number("34")]),
+        ("1,25,0 1.2.3", [name("1,25,0"), name("1.2.3")]),
+        ("\ud8001 \x005", [name("\ud8001"), number("5")]),
+        ("-0 0.00", [number("0"), number("0", decimals=2)]),
+    ],
+)
+def test_figures(text, expected):
+    assert sorted(read(text)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("production", "replay", "expected"),
+    [
+        ("a", "b", None),
+        ("$1,250", "1250.00 USD", 0.0),
+        ("$1,250", "$1,520", 1.0),
+        ("1000", "1001", 1.0),
+        ("1234567890", "1234567891", 1.0),
+        ("3.14159", "3.14", 0.0),
+        ("3.14", "3.15", 1.0),
+        ("49.99", "50", 0.0),
+        ("0.5", "50%", 0.0),
+        ("1.25 million", "1,250,000", 0.0),
+        ("1,250,000", "1.3 million", 0.0),
+        ("5 million", "5 billion", 1.0),
+        ("5kg", "5lb", 1.0),
+        ("twenty-five", "25", 0.0),
+        ("5 5", "5", 1 / 3),
+        ("5 6", "6 5", 0.0),
+        ("5", "none", 1.0),
+        ("W123", "w123", 0.0),
+        ("W123", "W132", 1.0),
+        ("0042", "42", 1.0),
+        ("3.14 3.1", "3.1 3.14159", 0.0),
+    ],
+)
+def test_score(production, replay, expected):
+    assert score(production, replay) == expected
+    assert score(replay, production) == expected
+
+
+TOKENS = st.sampled_from(["1", "1.0", "1.04", "1.05", "1.1", "2", "two", "1.5%", "0.015", "1k", "w-1", "x", "007"])
+TEXTS = st.lists(TOKENS, max_size=6).map(" ".join)
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), max_size=6))
+@settings(max_examples=200, deadline=None)
+def test_twin_batch_and_symmetry(pairs):
+    """Alone, in a batch and with the sides swapped; without rounding the count is a multiset difference."""
+    production, replay = ([pair[side] for pair in pairs] for side in (0, 1))
+    value, applicable = compare_figures(production, replay)
+    swapped, _ = compare_figures(replay, production)
+    assert swapped.tobytes() == value.tobytes()
+    for row, (one, other) in enumerate(pairs):
+        alone, there = compare_figures([one], [other])
+        assert (alone[0], there[0]) == (value[row], applicable[row])
+        left, right = read(one), read(other)
+        missing, added = unmatched(left, right)
+        assert len(left) - len(missing) == len(right) - len(added)
+        assert value[row] <= slow(left, right) + 1e-12
+        if len({figure.decimals for figure in (*left, *right)} - {NAME}) < 2:
+            assert value[row] == pytest.approx(slow(left, right))
+        assert (value[row] == 0) == (not missing and not added)
+
+
+def slow(left: list[Figure], right: list[Figure]) -> float:
+    """By value alone: every figure crossed out against an equal one."""
+    rest = [figure[:2] for figure in right]
+    alone = 0
+    for figure in left:
+        if figure[:2] in rest:
+            rest.remove(figure[:2])
+        else:
+            alone += 1
+    return (alone + len(rest)) / max(len(left) + len(right), 1)
+
+
+def test_parts_of_a_batch_do_not_show(monkeypatch):
+    texts = ["1 two 3.5", "", "x", "5%", "six hundred w-1"] * 4
+    whole = figures(texts)
+    monkeypatch.setattr(numbers, "_CHARACTERS", 8)
+    assert figures(texts) == whole
+
+
+@pytest.mark.parametrize(
+    "text", ["7" * 5_000_000, "7 " * 300_000, "two " * 300_000, "a1" * 2_000_000, "1." * 2_000_000]
+)
+def test_megabytes_take_seconds_at_most(text):
+    before = time.thread_time()
+    compare_figures([text], [text[1:]])
+    assert time.thread_time() - before < 10

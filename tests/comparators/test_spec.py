@@ -1,0 +1,59 @@
+"""The table of dimensions says what comparators emit, and statuses keep values out."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from comparators.answers import compare_answers
+from comparators.cost import Spending, compare_cost
+from comparators.guardrails import DecisionPair, compare_guardrails
+from comparators.latency import Times, compare_latency
+from comparators.spec import DIMENSION, DIMENSIONS, Status, column, overridden, statuses
+from comparators.toolcalls import compare_calls
+from tests.comparators.test_answers import ANSWERS
+from tests.comparators.test_toolcalls import pairs_of_calls
+
+
+def all_columns(answers, calls):
+    nothing = [np.full(len(calls), np.nan)] * 4
+    return (
+        *compare_answers(*([pair[side] for pair in answers] for side in (0, 1))),
+        *compare_calls(calls),
+        *compare_latency(Times(*nothing[:3]), Times(*nothing[:3])),
+        *compare_cost(Spending(*nothing), Spending(*nothing)),
+        *compare_guardrails([DecisionPair((), ())] * len(calls)),
+    )
+
+
+def test_every_score_has_its_dimension_in_order():
+    assert [found.name for found in all_columns([], [])] == [dimension.name for dimension in DIMENSIONS]
+    assert len(DIMENSION) == len(DIMENSIONS)
+
+
+@given(st.lists(st.tuples(st.tuples(ANSWERS, ANSWERS), pairs_of_calls()), min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_scores_keep_to_their_range_and_no_nan_leaves(rows):
+    for found in all_columns([row[0] for row in rows], [row[1] for row in rows]):
+        dimension = DIMENSION[found.name]
+        assert found.value.dtype == np.float64
+        assert found.status.dtype == np.uint8
+        assert np.isfinite(found.value).all()
+        assert ((found.value >= dimension.low) & (found.value <= dimension.high)).all()
+        assert (found.value[found.status != Status.SCORED] == 0).all()
+
+
+def test_dimensions_can_be_read():
+    for dimension in DIMENSIONS:
+        assert dimension.low < dimension.high
+        assert dimension.worse in ("up", "down", "")
+        assert dimension.question[0].isupper()
+
+
+def test_a_status_of_its_own_is_kept_where_none_is_given():
+    own = column("x", np.array([1.0, 2.0, np.nan]), statuses(np.array([True, True, False]), Status.UNKNOWN))
+    found = overridden(own, np.array([Status.SCORED, Status.CENSORED, Status.SCORED], dtype=np.uint8))
+    assert found.status.tolist() == [Status.SCORED, Status.CENSORED, Status.UNKNOWN]
+    assert found.value.tolist() == [1.0, 0.0, 0.0]
+    assert overridden(own, None) is own
