@@ -20,9 +20,9 @@ from signal import SIG_IGN, SIGINT, SIGTERM, signal
 from typing import Any, NamedTuple
 
 import anyio
-from anyio import to_thread
 import msgspec
 from aiohttp import web
+from anyio import to_thread
 
 from consumers.demo_data.acting import DRAW_HEADER, Asked, Draw, Played, play
 from consumers.demo_data.script import Script, load_script

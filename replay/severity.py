@@ -52,7 +52,11 @@ RULES: tuple[Rule, ...] = (
 #: Rules that need more than a score; `divergence` raises them.
 ANSWER_MISSING = Rule("answer_missing", 2, "answer.lexical", "no answer where production answered", ("answer_missing",))
 ATTEMPTED_WRITE = Rule(
-    "attempted_write", 3, "", "tried a write production did not make, before the replay was stopped", ("write_extra",)
+    "attempted_write",
+    3,
+    "",
+    "tried a write production did not make, before the replay was stopped",
+    ("write_extra", "write_changed", "write_duplicated"),
 )
 
 #: Every rule by name, for reports.

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from replay.bundle import Bundle, Release, RetrieverSnapshot, Surface, digest_of, make_lock
+from replay.contract import ToolContract
 from replay.errors import NoRecordingError, RouteError
 from replay.exact_json import Json, dumps
-from replay.models import ModelReply, ModelRequest
+from replay.models import ModelReply, ModelRequest, RouteSpec
+from replay.policy import Policy, Rule
+from replay.prices import Prices
+from replay.prompt import Prompt
 from replay.trace import BundleRef, Function, FunctionCall, Message, ModelCall, Request, Step, ToolCall, Trace, Usage
 
 #: (tool, arguments, result) of a recorded call; a fourth part true = it failed.
@@ -24,6 +30,46 @@ class Turn(NamedTuple):
 
     message: Message
     results: tuple[tuple[Json, bool], ...] = ()
+
+
+def a_bundle(
+    name: str = "production",
+    *,
+    tools: Sequence[ToolContract] = (),
+    rules: Sequence[Rule] = (),
+    prompt: str | None = "Help.",
+    prices: Prices | None = None,
+    snapshot: str | None = None,
+    aliases: Sequence[str] = (),
+) -> Bundle:
+    """A bundle made in memory, known in production by its name. `snapshot` is the id of a recorded retriever."""
+    retriever = None if snapshot is None else RetrieverSnapshot(kind="recorded", id=snapshot)
+    contents: dict[Surface, Json] = {
+        "prompt_version": {"kind": "literal", "text": prompt},
+        "model_route": {"model": f"{name}-model"},
+        "retriever_snapshot": snapshot,
+        "tool_contracts": [tool.model_dump(exclude_defaults=True) for tool in tools],
+        "guardrail_policy": [rule.model_dump(exclude_defaults=True) for rule in rules],
+        "eval_suite": [],
+        "rollout_policy": None,
+    }
+    lock = make_lock(name, contents)
+    return Bundle(
+        directory=Path(name),
+        name=name,
+        digest=digest_of(lock),
+        surfaces={surface: lock["surfaces"][surface]["digest"] for surface in contents},
+        prompt=Prompt(prompt, "literal"),
+        route=RouteSpec(transport="openai", model=f"{name}-model"),
+        prices=prices,
+        contracts={tool.name: tool for tool in tools},
+        policy=Policy(rules),
+        eval_suite=(),
+        rollout_policy=None,
+        retriever_snapshot=retriever,
+        release=Release(aliases=[name, *aliases]),
+        lock=lock,
+    )
 
 
 def says(text: str | None) -> Turn:

@@ -2,8 +2,8 @@
 
     bundles/v42, v43    the release in production and the one on trial
     script.yaml         what the scripted model says and does      script, acting
-    world.yaml          the company that plays production          world, production
-    traces.jsonl.gz     what production recorded with them
+    world.yaml          the company that plays production          company, world, production
+    traces.jsonl.gz     what production recorded
 
 `script` and `acting` know nothing of the demo: any script is served by `consumers.scripted_model`.
 """

@@ -12,16 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 import anyio
 import msgspec
 from anyio.abc import ObjectReceiveStream
 
 from consumers.demo_data.acting import DRAW_HEADER, Asked, Draw, Played, play
+from consumers.demo_data.company import Company, Incident, draw_incident
 from consumers.demo_data.dice import Dice
 from consumers.demo_data.script import Script
-from consumers.demo_data.world import Company, Done, Incident, World, draw_incident
+from consumers.demo_data.world import Done, World
 from replay.bundle import Bundle
 from replay.exact_json import Json, loads
 from replay.models import Model, ModelReply, ModelRequest
@@ -41,9 +41,6 @@ from replay.trace import (
     Trace,
     Usage,
 )
-
-#: How production says which release it is; `release.yaml` of v42 has it among its aliases.
-BUNDLE_ID = "incident-assistant@42"
 
 _CALL_SECONDS = 30.0
 _IN_FLIGHT = 24
@@ -130,14 +127,14 @@ class Desk:
         traces: list[Trace] = []
         at = arrives_at
         for turn, (_, text) in enumerate(incident.messages):
-            visit = _Visit(incident, turn, (*said, Message(role="user", content=text)), at)
+            visit = Visit(incident, turn, (*said, Message(role="user", content=text)), at)
             await self._answer(visit, world)
-            traces.append(self._recorded(visit))
+            traces.append(trace_of(visit, self._bundle))
             said = tuple(visit.chat)
             at = visit.clock + dice.whole(str(turn), *_BEFORE_A_FOLLOW_UP) * _SECOND_NS
         return traces
 
-    async def _answer(self, visit: _Visit, world: World) -> None:
+    async def _answer(self, visit: Visit, world: World) -> None:
         visit.prompt = self._bundle.prompt.render(
             visit.incident.attributes, now=_iso(visit.started_at), context=visit.context
         )
@@ -151,7 +148,7 @@ class Desk:
                 visit.note_call(call, decision, self._carried_out(world, call, decision))
         raise RuntimeError(f"{visit.trace_id}: no answer after {_MAX_STEPS} steps; the script does not end")
 
-    async def _ask(self, visit: _Visit) -> ModelReply:
+    async def _ask(self, visit: Visit) -> ModelReply:
         system: dict[str, Json] = {"role": "system", "content": visit.prompt}
         messages = (system, *map(_wire, visit.chat))
         request = ModelRequest(messages, self._offered, {DRAW_HEADER: visit.trace_id})
@@ -159,7 +156,7 @@ class Desk:
         drawn = played_for(self._script, self._bundle.route.model, request)
         return replace(reply, latency_ns=drawn.latency_ns, ttft_ns=drawn.ttft_ns)
 
-    def _decide(self, visit: _Visit, call: FunctionCall) -> Decision:
+    def _decide(self, visit: Visit, call: FunctionCall) -> Decision:
         """The guardrails of the bundle, as production runs them."""
         contract = self._bundle.contracts[call.function.name]
         return self._bundle.policy.decide(
@@ -180,123 +177,11 @@ class Desk:
             return Done(msgspec.json.encode(pending).decode(), False, 0)
         return Done(decision.message, True, 0)
 
-    def _recorded(self, visit: _Visit) -> Trace:
-        usages = [call.usage for call in visit.steps if isinstance(call, ModelCall)]
-        cost = total_cost(self._bundle.prices, usages)
-        return Trace(
-            trace_id=visit.trace_id,
-            request=Request(messages=visit.request, context=visit.context, attributes=visit.incident.attributes),
-            conversation_id=visit.conversation_id,
-            turn=visit.turn,
-            bundle=BundleRef(id=BUNDLE_ID, source="resource.attributes[service.version]"),
-            started_at=visit.started_at,
-            ended_at=visit.clock,
-            latency_ns=visit.clock - visit.started_at,
-            system_prompt=visit.prompt,
-            steps=tuple(visit.steps),
-            final_answer=visit.chat[-1].text,
-            usage=_summed(usages),
-            cost_usd=None if cost is None else plain(cost),
-            outcome=Outcome(status="ok"),
-            labels=_labels(visit),
-            provenance={"produced_by": "the demo of shadow-replay: a scripted model, a made-up company"},
-        )
-
-
-@dataclass(slots=True)
-class _Visit:
-    """One request while it is served, and what the recorder notes of it. `clock` is the time of the story."""
-
-    incident: Incident
-    turn: int
-    request: tuple[Message, ...]
-    started_at: int
-    prompt: str | None = None
-    clock: int = 0
-    chat: list[Message] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.clock = self.started_at
-        self.chat = list(self.request)
-
-    @property
-    def conversation_id(self) -> str:
-        return f"conv-{self.incident.number:04d}"
-
-    @property
-    def trace_id(self) -> str:
-        return f"{self.conversation_id}.{self.turn}"
-
-    @property
-    def context(self) -> tuple[Document, ...]:
-        runbook = self.incident.runbook
-        return (Document(id=runbook.id, content=runbook.content),)
-
-    def note_reply(self, reply: ModelReply, bundle: Bundle) -> None:
-        began, self.clock = self.clock, self.clock + (reply.latency_ns or 0)
-        cost = total_cost(bundle.prices, [reply.usage])
-        self.chat.append(reply.message)
-        self.steps.append(
-            ModelCall(
-                started_at=began,
-                ended_at=self.clock,
-                duration_ns=reply.latency_ns,
-                output=reply.message,
-                model_requested=bundle.route.model,
-                model_responded=reply.served_model,
-                params=dict(bundle.route.params),
-                finish_reason=reply.finish_reason,
-                usage=reply.usage,
-                cost_usd=None if cost is None else plain(cost),
-                ttft_ns=reply.ttft_ns,
-            )
-        )
-
-    def note_call(self, call: FunctionCall, decision: Decision, done: Done) -> None:
-        tool, arguments = call.function.name, call.function.arguments
-        if decision.decision != "allow":
-            self.steps.append(
-                Guardrail(decision=decision.decision, rule=decision.rule, tool=tool, arguments=arguments)
-            )
-        began, self.clock = self.clock, self.clock + done.duration_ns
-        self.chat.append(Message(role="tool", tool_call_id=call.id, content=done.result, is_error=done.is_error))
-        self.steps.append(
-            ToolCall(
-                started_at=began,
-                ended_at=self.clock,
-                duration_ns=done.duration_ns,
-                name=tool,
-                arguments=arguments,
-                call_id=call.id,
-                result=done.result,
-                is_error=done.is_error,
-            )
-        )
-
-
-def _labels(visit: _Visit) -> dict[str, Json]:
-    """What somebody who went over the traces by hand would note."""
-    calls = [step for step in visit.steps if isinstance(step, ToolCall)]
-    return {
-        "intent": visit.incident.messages[visit.turn][0],
-        "handed_over": any(call.name == "escalate_to_human" for call in calls),
-        "failed_calls": sum(call.is_error is True for call in calls),
-    }
-
 
 def _wire(message: Message) -> dict[str, Json]:
     """A message as it is sent: how a call ended is for the recorder."""
     fields: dict[str, Json] = msgspec.to_builtins(message)
     return {name: value for name, value in fields.items() if name != "is_error" and value is not None}
-
-
-def _summed(usages: Sequence[Usage | None]) -> Usage:
-    known = [usage for usage in usages if usage is not None]
-    return Usage(
-        input_tokens=sum(usage.input_tokens or 0 for usage in known),
-        output_tokens=sum(usage.output_tokens or 0 for usage in known),
-    )
 
 
 def _iso(nanoseconds: int) -> str:

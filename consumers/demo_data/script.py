@@ -186,7 +186,7 @@ def _references(script: Script) -> Iterator[tuple[str, list[str], Mapping[str, o
     for step in script.steps.values():
         yield "call", step.call, script.calls
         yield "sentence", step.say, script.sentences
-    phrases = (phrase for group in script.sentences.values() for phrase in group)
-    for part in (*script.steps.values(), *phrases):
-        named = [name.removeprefix(HABIT) for name in part.when if name.startswith(HABIT)]
-        yield "habit", named, script.habits
+    conditions = [step.when for step in script.steps.values()]
+    conditions += [phrase.when for group in script.sentences.values() for phrase in group]
+    for when in conditions:
+        yield "habit", [name.removeprefix(HABIT) for name in when if name.startswith(HABIT)], script.habits
