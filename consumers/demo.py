@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from shutil import which
 from typing import TextIO, TypeAlias
 
 import anyio
@@ -149,23 +150,27 @@ def _production_line(traces: Iterable[Trace], seconds: float) -> str:
 
 
 def _closing(out: Path) -> Iterator[str]:
-    here = {name: shlex.quote(str(out / name)) for name in ("traces.jsonl", "bundles/v42", "bundles/v43", SCRIPT.name)}
-    traces, v42, v43, script = here.values()
-    run = f"shadow-replay run {traces} --baseline {v42}"
-    serve = f"{shlex.quote(sys.executable)} -m consumers.scripted_model {script}"
+    run = f"{_command()} run traces.jsonl --baseline bundles/v42 --candidate bundles"
     yield ""
     yield f"Everything above came from a scripted model. In {out}:"
     yield "  traces.jsonl        what production recorded (trace/1)"
-    yield "  bundles/v42, v43    both releases; their endpoint is this machine's port " + str(DEFAULT_PORT)
+    yield f"  bundles/v42, v43    both releases; by release.yaml their model listens on port {DEFAULT_PORT} here"
     yield "  script.yaml         what the scripted model says and does"
     yield "  results/            comparisons.jsonl, dead-letters.jsonl, summary.json"
     yield ""
-    yield "By hand, the scripted model in a second terminal:"
-    yield f"  {serve}"
-    yield f"  shadow-replay bundle diff {v42} {v43}"
-    yield f"  {run} --candidate {v43} --where request.attributes.intent=stolen --out stolen"
-    yield f"  {run} --candidate {v42} --out noise        # v42 against itself: two runs of one release differ, too"
-    yield ""
-    yield f"Then mend v43: put this line back into {out / 'bundles/v43/prompts/system.j2'}, and run it again:"
+    yield "To do it by hand, serve the scripted model from a second terminal:"
+    yield f"  cd {shlex.quote(str(out))}; {shlex.quote(sys.executable)} -m consumers.scripted_model script.yaml"
+    yield "and then"
+    yield f"  cd {shlex.quote(str(out))}"
+    yield f"  {_command()} bundle diff bundles/v42 bundles/v43"
+    yield f"  {run}/v43 --where request.attributes.intent=stolen --out stolen"
+    yield "two runs of one release differ, too; this is v42 against itself"
+    yield f"  {run}/v42 --out noise"
+    yield "mend v43: put this line of v42 back into bundles/v43/prompts/system.j2, and its false claims are gone"
     yield f"  {_LINE_THAT_HELPS}"
-    yield f"  {run} --candidate {v43} --out mended"
+    yield f"  {run}/v43 --out mended"
+
+
+def _command() -> str:
+    """How `shadow-replay` is called from here: it need not be on the path."""
+    return "shadow-replay" if which("shadow-replay") else f"{shlex.quote(sys.executable)} -m replay"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -31,7 +31,8 @@ from replay.models import Model
 from replay.planning import Planner
 from replay.summary import Summary
 
-
+#: The topic of traces that come through a pipe.
+PIPE = "-"
 #: How long a finished replay may wait for others, so that arrays are worth their while. A kill loses no more.
 GATHER_SECONDS = 0.02
 
@@ -113,7 +114,7 @@ class FileRun:
 
     async def _read(self, to_replay: MemoryObjectSendStream[Job]) -> None:
         async with to_replay:
-            for item in self.items:
+            async for item in self._arriving():
                 self._line = item.line
                 match item:
                     case BadLine():
@@ -126,6 +127,18 @@ class FileRun:
                         for job in self._jobs(item):
                             await self._hand_on(job, to_replay)
                 await anyio.lowlevel.checkpoint()  # a long run of refused traces must not starve the replays
+
+    async def _arriving(self) -> AsyncIterator[Item]:
+        """The items; those of a pipe are waited for in a thread, since they may be long in coming."""
+        items = iter(self.items)
+        while True:
+            if self.topic == PIPE:
+                item = await anyio.to_thread.run_sync(next, items, None)
+            else:
+                item = next(items, None)
+            if item is None:
+                return
+            yield item
 
     def _jobs(self, item: TraceItem) -> Iterator[Job]:
         """The units of one trace that are still to be replayed."""

@@ -84,9 +84,7 @@ class Visit:
     def note_call(self, call: FunctionCall, decision: Decision, done: Done) -> None:
         tool, arguments = call.function.name, call.function.arguments
         if decision.decision != "allow":
-            self.steps.append(
-                Guardrail(decision=decision.decision, rule=decision.rule, tool=tool, arguments=arguments)
-            )
+            self.steps.append(Guardrail(decision=decision.decision, rule=decision.rule, tool=tool, arguments=arguments))
         began, self.clock = self.clock, self.clock + done.duration_ns
         self.chat.append(Message(role="tool", tool_call_id=call.id, content=done.result, is_error=done.is_error))
         self.steps.append(
