@@ -1,0 +1,106 @@
+"""Comparing answers: pairs per second on one core, against sacrebleu's chrF on the same pairs.
+
+    python -m bench.answers
+
+Texts are answers of about 400 characters from the corpus. Half of the pairs are an answer and itself with one
+word changed, half are two answers that have nothing to do with each other. Thread CPU time, best of many.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from comparators.answers import compare_answers
+from comparators.text import normalise_all
+from comparators.trigrams import distances
+
+CORPUS = Path("tests/corpus")
+FILES = ("tau-bench-airline", "tau2-airline", "tau2-retail")
+SHORTEST, LONGEST = 300, 500
+PAIRS = 1024
+BATCHES = (64, 1024)
+#: The reference gets fewer pairs: it is slower by a factor.
+REFERENCE_PAIRS = 128
+SECONDS = 4.0
+
+
+def main() -> None:
+    """Print pairs per second of all scores, of wording alone, and of the reference."""
+    production, replay = _pairs()
+    mean = sum(map(len, production)) / len(production)
+    print(f"answers: {PAIRS} pairs of {mean:.0f} characters, half edited, half unrelated; pairs/s on one core")
+    rates = {}
+    for batch in BATCHES:
+        rates[batch] = _rate(lambda one, other: compare_answers(one, other), production, replay, batch)
+        print(f"  lexical, length and numbers, batches of {batch:>4}: {rates[batch]:>9,.0f}")
+    for batch in BATCHES:
+        wording = _rate(lambda one, other: distances(*map(normalise_all, (one, other))), production, replay, batch)
+        print(f"  lexical alone,               batches of {batch:>4}: {wording:>9,.0f}")
+    _reference(production, replay, rates[max(BATCHES)])
+
+
+def cpu_seconds(work: Callable[[], object], *, seconds: float = SECONDS) -> float:
+    """The least thread CPU time of one round, of as many as fit into `seconds` of CPU, three at least."""
+    best, spent, rounds = float("inf"), 0.0, 0
+    while rounds < 3 or spent < seconds:
+        before = time.thread_time()
+        work()
+        took = time.thread_time() - before
+        best, spent, rounds = min(best, took), spent + took, rounds + 1
+    return best
+
+
+def _rate(
+    compare: Callable[[list[str], list[str]], object], production: list[str], replay: list[str], batch: int
+) -> float:
+    def work() -> None:
+        for start in range(0, len(production), batch):
+            compare(production[start : start + batch], replay[start : start + batch])
+
+    return len(production) / cpu_seconds(work)
+
+
+def _reference(production: list[str], replay: list[str], ours: float) -> None:
+    if importlib.util.find_spec("sacrebleu") is None:
+        print("  sacrebleu is not installed: no reference")
+        return
+    from sacrebleu.metrics import CHRF
+
+    chrf = CHRF()
+    pairs = list(zip(production, replay, strict=True))[:REFERENCE_PAIRS]
+    theirs = len(pairs) / cpu_seconds(lambda: [chrf.sentence_score(other, [one]) for one, other in pairs])
+    print(f"  sacrebleu chrF, sentence by sentence:        {theirs:>9,.0f}  (ours {ours / theirs:.1f} times as fast)")
+
+
+def _pairs() -> tuple[list[str], list[str]]:
+    texts = sorted(set(_texts()))
+    chance = random.Random(0)
+    production = [chance.choice(texts) for _ in range(PAIRS)]
+    replay = [_edited(text, chance) if row % 2 else chance.choice(texts) for row, text in enumerate(production)]
+    return production, replay
+
+
+def _edited(text: str, chance: random.Random) -> str:
+    words = text.split(" ")
+    words[chance.randrange(len(words))] = "otherwise"
+    return " ".join(words)
+
+
+def _texts() -> Iterator[str]:
+    for name in FILES:
+        with gzip.open(CORPUS / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+            for line in lines:
+                for message in json.loads(line)["messages"]:
+                    text = message["content"]
+                    if message["role"] == "assistant" and text and SHORTEST <= len(text) <= LONGEST:
+                        yield text
+
+
+if __name__ == "__main__":
+    main()
