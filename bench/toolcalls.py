@@ -13,9 +13,10 @@ import gzip
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import combinations, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.answers import cpu_seconds
 from comparators.calls import CallEvent, CallPair
@@ -97,10 +98,17 @@ def _readers(toolset_id: str) -> Mapping[str, ContractReader]:
     readers = {}
     for tool in toolset["tools"]:
         name = tool["function"]["name"]
-        effect = "write" if toolset["effects"][name] == "write" else "handoff" if name == HANDOFF else "read"
-        contract = ToolContract(name=name, parameters=tool["function"]["parameters"], effect=effect)
-        readers[name] = ContractReader(contract)
+        effect = _effect(name, toolset["effects"][name])
+        readers[name] = ContractReader(
+            ToolContract(name=name, parameters=tool["function"]["parameters"], effect=effect)
+        )
     return readers
+
+
+def _effect(name: str, recorded: str) -> Literal["read", "write", "handoff"]:
+    if name == HANDOFF:
+        return "handoff"
+    return "write" if recorded == "write" else "read"
 
 
 def _events(trial: dict[str, Any], readers: Mapping[str, ContractReader], mark: str = "") -> tuple[CallEvent, ...]:
@@ -144,13 +152,18 @@ def _references(pairs: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]) 
 
         for mode in ("strict", "unordered"):
             evaluate = create_trajectory_match_evaluator(trajectory_match_mode=mode)
-            seconds = cpu_seconds(lambda judge=evaluate: [judge(outputs=b, reference_outputs=a) for a, b in pairs])
-            yield f"agentevals {mode}", len(pairs) / seconds
+            judge = partial(_judge_all, evaluate, pairs)
+            yield f"agentevals {mode}", len(pairs) / cpu_seconds(judge)
     if importlib.util.find_spec("deepdiff") is not None:
         from deepdiff import DeepDiff
 
         parsed = [tuple(_parsed(side) for side in pair) for pair in pairs]
         yield "DeepDiff", len(parsed) / cpu_seconds(lambda: [DeepDiff(one, other) for one, other in parsed])
+
+
+def _judge_all(evaluate: Any, pairs: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]]) -> None:
+    for production, replay in pairs:
+        evaluate(outputs=replay, reference_outputs=production)
 
 
 def _parsed(messages: list[dict[str, Any]]) -> list[tuple[str, Any]]:

@@ -53,10 +53,10 @@ def normalise(text: str) -> str:
 
 
 def normalise_all(texts: Sequence[str]) -> list[str]:
-    """The normal form of each text. ASCII texts share one pass over their joined bytes."""
+    """The normal form of each text. ASCII texts, and those that become ASCII, share one pass over their bytes."""
     plain = [_canonical_json(text) if _JSON_START.match(text) else text for text in texts]
-    ascii_rows = [row for row, text in enumerate(plain) if text.isascii()]
-    folded = iter(_fold_ascii([plain[row] for row in ascii_rows]))
+    plain = [text if text.isascii() else _compatible(text) for text in plain]
+    folded = iter(_fold_ascii([text for text in plain if text.isascii()]))
     return [next(folded) if text.isascii() else _fold_unicode(text) for text in plain]
 
 
@@ -84,17 +84,22 @@ def _fold_ascii(texts: Sequence[str]) -> list[str]:
     return [text.lstrip(" ") for text in tight.split(_BETWEEN)]
 
 
-def _fold_unicode(text: str) -> str:
-    text = _INVISIBLE.sub("", text)
-    if len(text) > _SHORT:
-        text = _long_run_of_marks().sub("\\g<0>\u034f", text)
-    text = unicodedata.normalize("NFKC", text).casefold()
-    text = _INVISIBLE.sub("", text)  # NFKC makes some of its own, and the joiner above has done its work
+def _compatible(text: str) -> str:
+    """NFKC without what cannot be seen, and with plain quotes and dashes: most English text is ASCII then."""
+    visible = _INVISIBLE.sub("", text)
+    if len(visible) > _SHORT:
+        visible = _long_run_of_marks().sub("\\g<0>\u034f", visible)
+    normal = unicodedata.normalize("NFKC", visible)
+    if normal != visible or len(visible) > _SHORT:
+        normal = _INVISIBLE.sub("", normal)  # NFKC makes some of its own, and the joiner above has done its work
     for found, replacement in _TYPOGRAPHY:
-        text = text.replace(found, replacement)
-    if not text.isascii():
-        text = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
-    return " ".join(text.split())
+        normal = normal.replace(found, replacement)
+    return normal
+
+
+def _fold_unicode(text: str) -> str:
+    folded = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text.casefold())
+    return " ".join(folded.split())
 
 
 @cache

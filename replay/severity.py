@@ -32,8 +32,8 @@ class Rule(NamedTuple):
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("write_extra", 3, "tools.write.extra", "makes a write production did not make", ("write_extra",)),
-    Rule("write_missing", 3, "tools.write.missing", "leaves out a write production made", ("write_missing",)),
+    Rule("write_extra", 3, "tools.write.extra", "makes a write production did not make here", ("write_extra",)),
+    Rule("write_missing", 3, "tools.write.missing", "leaves out a write production made here", ("write_missing",)),
     Rule("write_changed", 3, "tools.write.changed", "makes a write with other arguments", ("write_changed",)),
     Rule("write_duplicated", 3, "tools.write.duplicated", "makes the same write again", ("write_duplicated",)),
     Rule("invalid_write", 3, "tools.invalid_write", "more write calls that break their contract", ("invalid_call",)),

@@ -117,8 +117,10 @@ class Worst(NamedTuple):
     comparison: Comparison
 
     @property
-    def order(self) -> tuple[int, int, float, str]:
-        return (-self.severity, -len(self.rules), -self.distance, self.comparison.comparison_id)
+    def order(self) -> tuple[int, bool, int, float, str]:
+        """Severe first; of equals, what a user would have lived through before single steps."""
+        stepwise = self.comparison.mode == "forced"
+        return (-self.severity, stepwise, -len(self.rules), -self.distance, self.comparison.comparison_id)
 
 
 @dataclass(slots=True)
