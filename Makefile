@@ -33,17 +33,17 @@ check: test lint types imports ## all of the above
 bench: setup ## measure against named references in the same run
 	$(BIN)/python -m bench
 
-lock: setup ## choose new versions, with hashes, for every platform
+lock: $(BIN)/python ## choose new versions, with hashes, for every platform
 	$(BIN)/python -m pip --quiet install uv
 	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml locks/build.in --output-file locks/runtime.txt
 	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml locks/build.in --extra litellm --extra dev --extra bench \
 	  --output-file locks/dev.txt
 
-LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links --constraint locks/constraints.txt
 
 clean: ## remove what was made here
-	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,8 +52,9 @@ $(BIN)/python:
 
 # The runtime alone is enough for the demo; setup puts the rest beside it later.
 $(VENV)/.runtime: locks/runtime.txt pyproject.toml | $(BIN)/python
-	@test -f $(VENV)/.dev || { echo "installing the locked runtime into $(VENV)"; \
-	  $(PIP) install --require-hashes -r locks/runtime.txt && $(INSTALL_SELF); }
+	@if test -f $(VENV)/.dev; then $(MAKE) --no-print-directory $(VENV)/.dev; \
+	else echo "installing the locked runtime into $(VENV)"; \
+	  $(PIP) install --require-hashes -r locks/runtime.txt && $(INSTALL_SELF); fi
 	@touch $@
 
 $(VENV)/.dev: locks/dev.txt pyproject.toml | $(BIN)/python

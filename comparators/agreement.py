@@ -14,7 +14,7 @@ import numpy as np
 
 from comparators.callbatch import CallBatch
 from comparators.calls import Leaf, LeafKind
-from comparators.leaves import difference
+from comparators.leaves import count_shared
 from comparators.spec import Bools, Floats, Ints
 
 
@@ -74,7 +74,7 @@ class Agreement:
         shared = self._compared.get((production, replay))
         if shared is None:
             one, other = self._batch.events[production].call, self._batch.events[replay].call
-            shared = self._compared[production, replay] = difference(one.leaves, other.leaves).shared
+            shared = self._compared[production, replay] = count_shared(one.leaves, other.leaves)
         return shared
 
 

@@ -20,7 +20,7 @@ from rapidfuzz import fuzz, process
 from comparators.assignment import assign
 from comparators.numbers import Figure, compare_figures, figures, unmatched
 from comparators.spec import Bools, Column, Evidence, Floats, Status, Statuses, column, overridden, statuses
-from comparators.text import excerpt, normalise, normalise_all
+from comparators.text import excerpt, normalise_all
 from comparators.trigrams import distances
 
 #: Characters of one line of evidence, lines of one pair, and characters read for them.
@@ -65,11 +65,12 @@ def explain_answers(production: str | None, replay: str | None) -> tuple[Evidenc
             return ()
         kind = "answer_new" if production is None else "answer_missing"
         return (Evidence(kind, _cut(production), _cut(replay)),)
-    if normalise(production) == normalise(replay):
+    left, right = normalise_all((production, replay))
+    if left == right:
         return ()
     removed, added = _beyond(production, replay), _beyond(replay, production)
     lines = [Evidence("answer_changed", _cut(old), _cut(new)) for old, new in _aligned(removed, added)]
-    return (*lines, *_figure_evidence(production, replay))
+    return (*lines, *_figure_evidence(production, replay)) or (_first_difference(left, right),)
 
 
 def _at(pairs: Sequence[tuple[str | None, str | None]], where: Bools) -> list[tuple[str | None, str | None]]:
@@ -143,6 +144,13 @@ def _figure_evidence(production: str, replay: str) -> tuple[Evidence, ...]:
     if not missing and not added:
         return ()
     return (Evidence("answer_numbers", _listed(missing), _listed(added)),)
+
+
+def _first_difference(left: str, right: str) -> Evidence:
+    """Where two texts part, for those that do so beyond what is read for evidence, or in the order of sentences."""
+    same = next((at for at, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), None)
+    start = max((min(len(left), len(right)) if same is None else same) - EXCERPT // 4, 0)
+    return Evidence("answer_changed", *(_cut(text[start : start + 2 * EXCERPT]) for text in (left, right)))
 
 
 def _listed(found: Sequence[Figure]) -> str | None:

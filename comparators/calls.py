@@ -29,7 +29,7 @@ class Outcome(IntEnum):
 
 class LeafKind(IntEnum):
     INTEGER = 0  # token: decimal digits, compared exactly at any length
-    DECIMAL = 1  # token: repr of the float; compared within `Leaf.tolerance`
+    DECIMAL = 1  # token: repr of the float; compared within the relative `Leaf.tolerance`, 0 stands for 1e-9
     BOOLEAN = 2
     STRING = 3  # NFC, outer whitespace stripped, case kept
     EMPTY = 4  # an empty object or list
@@ -62,7 +62,8 @@ class CallEvent(NamedTuple):
 
     `step` numbers the model call that asked for it: calls of one step are a set. `group` bounds matching:
     forced replays match within a step (group = step), free ones within the trace (group = 0).
-    `resource` names what a write acts on ("" = unknown = everything); `weight` 0 leaves the call out of distances.
+    `resource` names what a write acts on ("" = unknown = everything); `weight` 0 leaves the call out of distances
+    but not out of counts.
     `valid` is false when the call broke its contract or named a tool nobody offered.
     """
 

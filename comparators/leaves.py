@@ -9,7 +9,7 @@ tolerance: the stricter of the two, as each side was read through its own contra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite, nan
 from typing import NamedTuple
 
@@ -31,15 +31,12 @@ _STRINGS = frozenset((LeafKind.TEXT, LeafKind.STRING))
 
 def agree(one: Leaf, other: Leaf) -> bool:
     """Whether two leaves of one path mean the same."""
-    kinds = {one.kind, other.kind}
-    if one.token == other.token and (len(kinds) == 1 or kinds == _STRINGS):
-        return True
-    if LeafKind.DECIMAL in kinds and kinds <= _NUMBERS:
-        return _close(one, other)
-    if kinds == {LeafKind.TEXT}:
-        left, right = normalise_all((one.token, other.token))
-        return float(distances((left,), (right,))[0]) <= min(one.tolerance, other.tolerance)
-    return False
+    if one.kind == other.kind:
+        within = _WITHIN_TOLERANCE.get(one.kind)
+        return one.token == other.token or (within is not None and within(one, other))
+    if one.kind in _STRINGS and other.kind in _STRINGS:
+        return one.token == other.token
+    return one.kind in _NUMBERS and other.kind in _NUMBERS and _are_close(one, other)
 
 
 class Difference(NamedTuple):
@@ -48,6 +45,14 @@ class Difference(NamedTuple):
     shared: int
     removed: tuple[Leaf, ...]
     added: tuple[Leaf, ...]
+
+
+def count_shared(production: Sequence[Leaf], replay: Sequence[Leaf]) -> int:
+    """`difference(...).shared`, and faster where no path stands twice."""
+    left, right = ({leaf.path: leaf for leaf in side} for side in (production, replay))
+    if len(left) < len(production) or len(right) < len(replay):
+        return difference(production, replay).shared
+    return sum(agree(leaf, right[path]) for path, leaf in left.items() if path in right)
 
 
 def difference(production: Sequence[Leaf], replay: Sequence[Leaf]) -> Difference:
@@ -97,7 +102,7 @@ def _beyond(these: Sequence[Leaf], those: Sequence[Leaf]) -> tuple[Leaf, ...]:
     return tuple(left)
 
 
-def _close(one: Leaf, other: Leaf) -> bool:
+def _are_close(one: Leaf, other: Leaf) -> bool:
     tolerance = min(leaf.tolerance or DECIMAL_TOLERANCE for leaf in (one, other) if leaf.kind is LeafKind.DECIMAL)
     left, right = _float(one.token), _float(other.token)
     if not (isfinite(left) and isfinite(right)):  # an integer beyond all floats equals no decimal
@@ -110,3 +115,14 @@ def _float(token: str) -> float:
         return float(token)
     except ValueError:
         return nan
+
+
+def _read_alike(one: Leaf, other: Leaf) -> bool:
+    left, right = normalise_all((one.token, other.token))
+    return float(distances((left,), (right,))[0]) <= min(one.tolerance, other.tolerance)
+
+
+_WITHIN_TOLERANCE: Mapping[LeafKind, Callable[[Leaf, Leaf], bool]] = {
+    LeafKind.DECIMAL: _are_close,
+    LeafKind.TEXT: _read_alike,
+}

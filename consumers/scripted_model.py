@@ -187,7 +187,8 @@ def spawned(script: Path) -> Iterator[str]:
     ours, theirs = multiprocessing.Pipe()
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_serve_until_left, args=(script, theirs), name="scripted-model", daemon=True)
-    process.start()
+    with _deaf_to_interrupts():
+        process.start()
     theirs.close()
     try:
         yield _first_word(ours)
@@ -197,6 +198,16 @@ def spawned(script: Path) -> Iterator[str]:
         if process.is_alive():
             process.terminate()
             process.join()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches both processes. The new one inherits deafness, and ends when this one closes the pipe."""
+    before = signal(SIGINT, SIG_IGN)
+    try:
+        yield
+    finally:
+        signal(SIGINT, before)
 
 
 def _first_word(connection: Connection) -> str:
@@ -212,16 +223,14 @@ def _first_word(connection: Connection) -> str:
 
 
 def _serve_until_left(script: Path, connection: Connection) -> None:
-    signal(SIGINT, SIG_IGN)  # Ctrl-C reaches both processes; the other one closes the pipe
-    with suppress(KeyboardInterrupt):
-        anyio.run(_serve_to, script, connection)
+    anyio.run(_serve_to, script, connection)
 
 
 async def _serve_to(script: Path, connection: Connection) -> None:
     try:
         async with scripted_model(load_script(script)) as url:
-            connection.send(url)
-            with suppress(EOFError):
+            with suppress(EOFError, OSError):  # the other process has left, or was killed
+                connection.send(url)
                 await to_thread.run_sync(connection.recv)
     except ReplayError as error:
         connection.send(error)

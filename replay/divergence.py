@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Literal, NamedTuple
 
 import numpy as np
-from msgspec import structs
 
 from comparators.answers import compare_answers
 from comparators.cost import Spending, compare_cost
@@ -21,15 +19,15 @@ from comparators.guardrails import Decision, DecisionPair, compare_guardrails, e
 from comparators.latency import Times, compare_latency
 from comparators.spec import COMPARATOR_SET, Column, Evidence, Floats, Status, Statuses, overridden
 from comparators.toolcalls import compare_calls
-from replay.comparison import CallRecord, Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
+from replay.comparison import Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
 from replay.contract import Tooling
 from replay.execution import Attempt, Plan
 from replay.planning import Planner
+from replay.record_size import fit
 from replay.severity import ANSWER_MISSING, ATTEMPTED_WRITE, Rule, fired
 from replay.sides import DecisionEvent, Pair, production_side, recorded_pair, replay_side, replayed_pair
 from replay.stubs import FAITHFUL
 from replay.trace import Trace, Usage
-from replay.wire import encode
 
 #: Evidence lines kept per flag; the rest is in the calls of both sides.
 _MAX_EVIDENCE = 8
@@ -192,25 +190,7 @@ def coverage_of(attempt: Attempt | None) -> Coverage:
     )
 
 
-def fit(comparison: Comparison, *, content: str, max_bytes: int) -> Comparison:
-    """Cut content to its limit, after scoring: the longest texts give way first, and the record says which."""
-    if content == "digest":
-        production, replayed = _digested(comparison.production), _digested(comparison.replay)
-        comparison = replace(comparison, production=production, replay=replayed)
-    size = len(encode(comparison))
-    limit = max_bytes
-    while size > max_bytes and limit > _SHORTEST_CUT:
-        limit //= 4
-        production, first = _cut(comparison.production, limit, "production")
-        replayed, second = _cut(comparison.replay, limit, "replay")
-        cut = tuple(sorted({*comparison.truncated, *first, *second}))
-        comparison = replace(comparison, production=production, replay=replayed, truncated=cut)
-        size = len(encode(comparison))
-    return comparison if size <= max_bytes else _without_content(comparison)
-
-
 _FAITHFUL = frozenset(str(grade) for grade in FAITHFUL)
-_SHORTEST_CUT = 64
 
 
 # -- columns ----------------------------------------------------------------------------------------------------
@@ -304,50 +284,3 @@ def _flag(rule: Rule, lines: Sequence[Evidence]) -> Flag:
     shown = [line for line in lines if line.kind in rule.kinds][:_MAX_EVIDENCE]
     evidence = tuple(EvidenceLine(kind=line.kind, removed=line.removed, added=line.added) for line in shown)
     return Flag(rule=rule.name, severity=rule.severity, evidence=evidence)
-
-
-# -- content ----------------------------------------------------------------------------------------------------
-
-
-def _digested(side: Side) -> Side:
-    calls = tuple(
-        structs.replace(call, arguments=_sha(call.arguments), result=None if call.result is None else _sha(call.result))
-        for call in side.calls
-    )
-    return structs.replace(side, answer=None, calls=calls)
-
-
-def _cut(side: Side, limit: int, name: str) -> tuple[Side, list[str]]:
-    cut: list[str] = []
-    answer = _shortened(side.answer, limit, f"{name}.answer", cut)
-    calls = tuple(_cut_call(call, limit, f"{name}.calls.{index}", cut) for index, call in enumerate(side.calls))
-    return structs.replace(side, answer=answer, calls=calls), cut
-
-
-def _cut_call(call: CallRecord, limit: int, name: str, cut: list[str]) -> CallRecord:
-    return structs.replace(
-        call,
-        arguments=_shortened(call.arguments, limit, f"{name}.arguments", cut) or "",
-        result=_shortened(call.result, limit, f"{name}.result", cut),
-    )
-
-
-def _shortened(text: str | None, limit: int, name: str, cut: list[str]) -> str | None:
-    """The text, or its beginning and the digest of all of it."""
-    if text is None or len(text) <= limit:
-        return text
-    cut.append(name)
-    return f"{text[:limit]}… [{len(text):,} characters, {_sha(text)}]"
-
-
-def _without_content(comparison: Comparison) -> Comparison:
-    """The last resort for a record of thousands of calls: everything but scores, flags and ids is dropped."""
-    sides = {"production": comparison.production, "replay": comparison.replay}
-    bare = {name: structs.replace(side, answer=None, calls=()) for name, side in sides.items()}
-    flags = tuple(structs.replace(flag, evidence=()) for flag in comparison.flags)
-    dropped = ("production", "replay", "flags.evidence", "cohort")
-    return replace(comparison, **bare, flags=flags, cohort={}, truncated=dropped)
-
-
-def _sha(text: str) -> str:
-    return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"

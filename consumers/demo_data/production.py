@@ -32,7 +32,7 @@ from replay.policy import Decision, Facts
 from replay.trace import FunctionCall, Message, Trace
 
 _CALL_SECONDS = 30.0
-_CONVERSATIONS_AT_ONCE = 24
+_CONVERSATIONS_AT_ONCE = 64
 _MAX_STEPS = 20
 _SECOND_NS = 1_000_000_000
 _SECONDS_BETWEEN_REQUESTS = (20, 600)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from comparators.answers import EXCERPT, MAX_LINES, compare_answers, explain_answers
 from comparators.spec import Evidence, Status
+from comparators.text import normalise
 from tests.comparators.by_hand import bits, scores
 
 NOTHING = "NOT_APPLICABLE"
@@ -108,10 +109,22 @@ def test_what_reads_the_same_is_no_evidence():
     assert not explain_answers('{"a": 1,\n"b": 2}', '{"b": 2,\n"a": 1}')
 
 
+@pytest.mark.parametrize(
+    ("production", "replay"),
+    [("One. Two.", "Two. One."), ("x " * 60_000 + "yes", "x " * 60_000 + "no")],
+    ids=["order", "far down"],
+)
+def test_answers_that_differ_have_a_line_at_least(production, replay):
+    (line,) = explain_answers(production, replay)
+    assert line.kind == "answer_changed"
+    assert line.removed != line.added
+
+
 @given(st.text(max_size=400), st.text(max_size=400))
 @settings(max_examples=60, deadline=None)
 def test_evidence_is_short_and_printable(production, replay):
     lines = explain_answers(production, replay)
+    assert bool(lines) == (normalise(production) != normalise(replay))
     assert len(lines) <= MAX_LINES + 1
     for line in lines:
         for text in (line.removed, line.added):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparators.calls import Leaf, LeafKind
-from comparators.leaves import agree, difference
+from comparators.leaves import agree, count_shared, difference
 
 INTEGER, DECIMAL, BOOLEAN = LeafKind.INTEGER, LeafKind.DECIMAL, LeafKind.BOOLEAN
 STRING, TEXT, EMPTY, UNPARSED = LeafKind.STRING, LeafKind.TEXT, LeafKind.EMPTY, LeafKind.UNPARSED
@@ -78,6 +78,7 @@ LEAVES = st.lists(
 @given(LEAVES, LEAVES)
 def test_every_leaf_is_shared_or_left(one, other):
     found = difference(one, other)
+    assert count_shared(one, other) == found.shared
     assert found.shared + len(found.removed) == len(one)
     assert found.shared + len(found.added) == len(other)
     assert difference(other, one).shared == found.shared
