@@ -162,7 +162,7 @@ def _summary_lines(job: _Job, summary: Summary, severe: Sequence[str]) -> Iterab
     baseline, candidate = job.planner.baseline, job.planner.candidate
     return summary_lines(
         summary,
-        title=f"{_named(baseline)} -> {_named(candidate)}, results in {job.order.out}",
+        title=f"{_named(baseline, candidate)} -> {_named(candidate, baseline)}, results in {job.order.out}",
         not_exercised=[f"{surface} has changed" for surface in job.planner.not_exercised],
         findings=severe,
         worst=job.settings.worst,
@@ -173,8 +173,10 @@ def _summary_lines(job: _Job, summary: Summary, severe: Sequence[str]) -> Iterab
 _SEVERE = 3
 
 
-def _named(bundle: Bundle) -> str:
-    return f"{bundle.name} ({bundle.digest[:15]})"
+def _named(bundle: Bundle, other: Bundle) -> str:
+    """Two releases of one assistant carry its name; then their directories tell them apart."""
+    name = bundle.name if bundle.name != other.name else f"{bundle.name} {bundle.directory.name}"
+    return f"{name} ({bundle.digest[:15]})"
 
 
 def _next_command(job: _Job, summary: Summary) -> str:

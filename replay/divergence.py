@@ -22,11 +22,11 @@ from comparators.toolcalls import compare_calls
 from replay.comparison import Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
 from replay.contract import Tooling
 from replay.execution import Attempt, Plan
+from replay.grade import FAITHFUL
 from replay.planning import Planner
 from replay.record_size import fit
 from replay.severity import ANSWER_MISSING, ATTEMPTED_WRITE, Rule, fired
 from replay.sides import DecisionEvent, Pair, production_side, recorded_pair, replay_side, replayed_pair
-from replay.stubs import FAITHFUL
 from replay.trace import Trace, Usage
 
 #: Evidence lines kept per flag; the rest is in the calls of both sides.

@@ -23,11 +23,12 @@ from replay.comparison import Disposition, Mode, Unit
 from replay.contract import ToolContract, Tooling
 from replay.errors import NoRecordingError, ProviderError, RouteError
 from replay.exact_json import Json
+from replay.grade import CENSORING, Grade
 from replay.models import REPLAY_HEADER, ModelReply, ModelRequest
 from replay.policy import Policy
 from replay.prices import Prices, total_cost
 from replay.recorded import assistant_message, history, recorded_steps, tool_message, transcript
-from replay.stubs import CENSORING, Asked, Grade, StubAnswer, StubWorld, ends_turn
+from replay.stubs import Asked, StubAnswer, StubWorld, ends_turn
 from replay.trace import Trace, Usage
 
 SECOND_NS = 1_000_000_000

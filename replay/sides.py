@@ -19,7 +19,8 @@ from replay.execution import Attempt, Plan, Taken, add_usage
 from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
 from replay.recorded import RecordedCall, RecordedStep, recorded_steps
-from replay.stubs import StubAnswer, outcome_of
+from replay.recorded_world import outcome_of
+from replay.stubs import StubAnswer
 from replay.trace import Guardrail, Trace, Usage
 
 

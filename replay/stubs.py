@@ -18,60 +18,22 @@ the writes beside them, so their order does not matter.
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from comparators.calls import Effect, Outcome
 from replay.contract import Entity, ReadCall, ToolContract, Tooling
+from replay.epoch import Moment, Write, moment_of
 from replay.errors import RecordError
 from replay.exact_json import Json, dumps, loads
+from replay.grade import Grade
 from replay.policy import Decision, Facts, Policy
-from replay.recorded import RecordedCall, history_batches, recorded_steps
-from replay.trace import Guardrail, Trace
-
-#: Ids that stubs make up are uuid5 in this namespace, so that two runs make up the same ones.
-STUB_NAMESPACE = uuid.UUID("6f1d4f0e-6a0b-5e0c-9a55-2f8f5d0e7b11")
-
-
-class Grade(StrEnum):
-    EXACT = "exact"
-    CONSTANT = "constant"
-    WRITE_RECORDED = "write_recorded"
-    WRITE_STUBBED = "write_stubbed"
-    PENDING = "pending_approval"
-    BLOCKED = "blocked"
-    ESCALATED = "escalated"
-    UNKNOWN_TOOL = "unknown_tool"
-    CONTRACT_VIOLATION = "contract_violation"
-    ENTITY = "entity"
-    OVERLAY = "overlay"
-    EXAMPLE = "example"
-    HALT = "halt"
-
-
-#: As good as the real answer: what a gate may use. Refusals are decided here, not guessed.
-FAITHFUL = frozenset(
-    {
-        Grade.EXACT,
-        Grade.CONSTANT,
-        Grade.WRITE_RECORDED,
-        Grade.WRITE_STUBBED,
-        Grade.PENDING,
-        Grade.BLOCKED,
-        Grade.ESCALATED,
-        Grade.UNKNOWN_TOOL,
-        Grade.CONTRACT_VIOLATION,
-    }
-)
-#: From such an answer on, a free replay is no evidence about production.
-CENSORING = frozenset({Grade.EXAMPLE, Grade.HALT})
-
-#: Writes by digest, with how often; the part of the world a read may depend on.
-Epoch: TypeAlias = frozenset[tuple[bytes, int]]
+from replay.recorded import RecordedCall
+from replay.recorded_world import RecordedWorld, SeenRead, effective_writes, outcome_of
+from replay.template import Filling
+from replay.trace import Trace
 
 
 class Asked(NamedTuple):
@@ -96,49 +58,13 @@ class StubAnswer:
     duration_ns: int | None = None
 
 
-class _Write(NamedTuple):
-    digest: bytes
-    entities: frozenset[Entity] | None
-    tool: str
-
-
-class _Moment(NamedTuple):
-    """When a read happened: the writes before its batch and those beside it."""
-
-    before: Epoch
-    beside: Epoch
-
-    @property
-    def writes(self) -> Counter[bytes]:
-        return Counter(dict(self.before)) + Counter(dict(self.beside))
-
-
 class _View(NamedTuple):
     """A read of the replay: when, of what, beside which writes, and how often it was asked at that moment."""
 
-    moment: _Moment
+    moment: Moment
     entities: frozenset[Entity] | None
-    beside: tuple[_Write, ...]
+    beside: tuple[Write, ...]
     occurrence: int
-
-
-class _Seen(NamedTuple):
-    """A recorded read."""
-
-    moment: _Moment
-    entities: frozenset[Entity] | None
-    call: RecordedCall
-
-
-@dataclass(slots=True)
-class _Recording:
-    """Everything of a trace that an answer may come from."""
-
-    reads: dict[bytes, list[_Seen]] = field(default_factory=dict)
-    reads_by_tool: dict[str, list[_Seen]] = field(default_factory=dict)
-    writes: dict[bytes, list[RecordedCall]] = field(default_factory=dict)
-    handoffs: dict[str, list[RecordedCall]] = field(default_factory=dict)
-    approvals: set[bytes] = field(default_factory=set)
 
 
 class StubWorld:
@@ -150,12 +76,11 @@ class StubWorld:
         self._session = session
         self._now = now
         self._attributes = trace.request.attributes
-        self._writes: list[_Write] = []
+        self._recording = RecordedWorld.of(trace, tooling)
+        self._writes = list(self._recording.happened)
         self._used: Counter[bytes] = Counter()
-        self._asked_moments: Counter[tuple[bytes, _Moment]] = Counter()
+        self._asked_moments = Counter(self._recording.asked_before)
         self._calls: list[dict[str, Json]] = []
-        self._recording = _Recording()
-        self._record(trace)
 
     # -- answering ------------------------------------------------------------------------------------------
 
@@ -164,7 +89,7 @@ class StubWorld:
         used: Counter[bytes] = Counter()
         actions = {index: self._act(asked, used) for index, asked in enumerate(batch) if self._is_action(asked)}
         beside = [self._write_of(answer) for answer in actions.values() if _took_effect(answer)]
-        seen: Counter[tuple[bytes, _Moment]] = Counter()
+        seen: Counter[tuple[bytes, Moment]] = Counter()
         return tuple(
             actions[index] if index in actions else self._look(asked, beside, seen)
             for index, asked in enumerate(batch)
@@ -185,21 +110,14 @@ class StubWorld:
 
     def observe(self, batch: Sequence[RecordedCall]) -> None:
         """Let a recorded batch have happened: a forced replay goes on along production's path."""
-        beside = []
-        for call in batch:
-            read = self._tooling.read_production(call.tool, call.arguments)
-            effect = self._tooling.effect(call.tool)
-            outcome = self._outcome(call)
-            if effect is Effect.READ:
-                continue
-            self._used[read.call.digest] += 1
-            if effect is Effect.WRITE and outcome is not Outcome.FAILED:
-                beside.append(_Write(read.call.digest, self._tooling.entities(call.tool, read), call.tool))
+        beside = effective_writes(batch, self._tooling)
         for call in batch:
             read = self._tooling.read_production(call.tool, call.arguments)
             if self._tooling.effect(call.tool) is Effect.READ:
                 moment = self._moment(self._tooling.entities(call.tool, read), beside)
                 self._asked_moments[read.call.digest, moment] += 1
+            else:
+                self._used[read.call.digest] += 1
             self._calls.append(_call_fact(call.tool, read, self._outcome(call)))
         self._writes.extend(beside)
 
@@ -222,8 +140,8 @@ class StubWorld:
             return refused
         if recorded is not None and recorded.result is not None:
             return self._answered(asked, read, Grade.WRITE_RECORDED, recorded.result, recorded)
-        result = self._fill(self._template(asked.tool), read, f"{digest.hex()}/{occurrence}")
-        return self._answered(asked, read, Grade.WRITE_STUBBED, _text(result))
+        filling = Filling(read.arguments or {}, f"{self._session}/{digest.hex()}/{occurrence}", self._now)
+        return self._answered(asked, read, Grade.WRITE_STUBBED, _text(filling.fill(self._template(asked.tool))))
 
     def _recorded_action(self, tool: str, digest: bytes, occurrence: int) -> RecordedCall | None:
         equal = self._recording.writes.get(digest, [])
@@ -276,7 +194,7 @@ class StubWorld:
 
     # -- reads ----------------------------------------------------------------------------------------------
 
-    def _look(self, asked: Asked, beside: list[_Write], seen: Counter[tuple[bytes, _Moment]]) -> StubAnswer:
+    def _look(self, asked: Asked, beside: list[Write], seen: Counter[tuple[bytes, Moment]]) -> StubAnswer:
         read = self._tooling.read_replay(asked.tool, asked.arguments)
         entities = self._tooling.entities(asked.tool, read)
         moment = self._moment(entities, beside)
@@ -292,7 +210,7 @@ class StubWorld:
         return self._answered(asked, read, grade, result, call)
 
     def _climb(
-        self, asked: Asked, known: list[_Seen], view: _View
+        self, asked: Asked, known: list[SeenRead], view: _View
     ) -> tuple[Grade, RecordedCall | None, str | None]:
         """The rungs of the ladder, the truest first."""
         contract = self._tooling.stubbing(asked.tool)
@@ -320,7 +238,7 @@ class StubWorld:
         fitting = [item.call for item in reads if item.entities == view.entities and item.moment == view.moment]
         return fitting[-1] if fitting else None
 
-    def _overlay(self, known: list[_Seen], view: _View) -> tuple[RecordedCall, str] | None:
+    def _overlay(self, known: list[SeenRead], view: _View) -> tuple[RecordedCall, str] | None:
         """The newest recorded state this replay has reached, with the declared effects of the writes since."""
         for item in reversed(known):
             if not item.moment.writes <= view.moment.writes or item.call.result is None:
@@ -332,7 +250,7 @@ class StubWorld:
                 return item.call, patched
         return None
 
-    def _patched(self, result: str, writes: list[_Write], entities: frozenset[Entity] | None) -> str | None:
+    def _patched(self, result: str, writes: list[Write], entities: frozenset[Entity] | None) -> str | None:
         """`result` with the effects of `writes`; null when one of them declares none on what was read."""
         if not writes:
             return result
@@ -348,52 +266,11 @@ class StubWorld:
 
     # -- epochs ---------------------------------------------------------------------------------------------
 
-    def _moment(self, entities: frozenset[Entity] | None, beside: Iterable[_Write]) -> _Moment:
-        return _Moment(_epoch(self._writes, entities), _epoch(beside, entities))
+    def _moment(self, entities: frozenset[Entity] | None, beside: Iterable[Write]) -> Moment:
+        return moment_of(self._writes, beside, entities)
 
-    def _write_of(self, answer: StubAnswer) -> _Write:
-        return _Write(answer.read.call.digest, answer.entities, answer.asked.tool)
-
-    # -- recording ------------------------------------------------------------------------------------------
-
-    def _record(self, trace: Trace) -> None:
-        for batch in history_batches(trace):
-            self._record_batch(batch, happened=True)
-        at_request = len(self._writes)
-        for recorded in recorded_steps(trace):
-            self._record_batch(recorded.calls, happened=False)
-        del self._writes[at_request:]  # the replay starts where the request came in
-        for step in trace.steps:
-            if isinstance(step, Guardrail) and step.approved and step.tool is not None:
-                read = self._tooling.read_production(step.tool, step.arguments or "")
-                self._recording.approvals.add(read.call.digest)
-
-    def _record_batch(self, batch: Sequence[RecordedCall], *, happened: bool) -> None:
-        """Index a batch. Writes of earlier turns have happened: their results are not there to be had again."""
-        read = [self._tooling.read_production(call.tool, call.arguments) for call in batch]
-        beside = []
-        for call, item in zip(batch, read, strict=True):
-            effect = self._tooling.effect(call.tool)
-            if effect is Effect.READ:
-                continue
-            if not happened and call.result is not None:
-                self._recording.writes.setdefault(item.call.digest, []).append(call)
-                if effect is Effect.HANDOFF:
-                    self._recording.handoffs.setdefault(call.tool, []).append(call)
-            if effect is Effect.WRITE and self._outcome(call) is not Outcome.FAILED:
-                beside.append(_Write(item.call.digest, self._tooling.entities(call.tool, item), call.tool))
-        for call, item in zip(batch, read, strict=True):
-            if self._tooling.effect(call.tool) is Effect.READ and call.result is not None:
-                self._record_read(call, item, beside, happened=happened)
-        self._writes.extend(beside)
-
-    def _record_read(self, call: RecordedCall, read: ReadCall, beside: list[_Write], *, happened: bool) -> None:
-        entities = self._tooling.entities(call.tool, read)
-        seen = _Seen(self._moment(entities, beside), entities, call)
-        if happened:  # an earlier turn has had this answer: the next one in order is this turn's
-            self._asked_moments[read.call.digest, seen.moment] += 1
-        self._recording.reads.setdefault(read.call.digest, []).append(seen)
-        self._recording.reads_by_tool.setdefault(call.tool, []).append(seen)
+    def _write_of(self, answer: StubAnswer) -> Write:
+        return Write(answer.read.call.digest, answer.entities, answer.asked.tool)
 
     # -- answers --------------------------------------------------------------------------------------------
 
@@ -418,32 +295,8 @@ class StubWorld:
         effect = self._tooling.effect(asked.tool)
         return StubAnswer(asked, read, effect, grade, Outcome.REFUSED, text, decision=decision)
 
-    def _fill(self, template: Json, read: ReadCall, ordinal: str) -> Json:
-        """Fill a template structurally. Argument values are put in as they are; nothing is evaluated."""
-        if isinstance(template, list):
-            return [self._fill(item, read, ordinal) for item in template]
-        if not isinstance(template, dict):
-            return template
-        if set(template) == {"$arg"}:
-            return _argument(read.arguments or {}, str(template["$arg"]))
-        if set(template) == {"$uuid"}:
-            return str(uuid.uuid5(STUB_NAMESPACE, f"{self._session}/{ordinal}/{template['$uuid']}"))
-        if set(template) == {"$now"}:
-            return self._now
-        return {key: self._fill(value, read, ordinal) for key, value in template.items()}
-
 
 _REFUSALS: Mapping[str, Grade] = {"block": Grade.BLOCKED, "escalate": Grade.ESCALATED}
-
-
-def outcome_of(call: RecordedCall, contract: ToolContract) -> Outcome:
-    """How a recorded call ended; where the source does not say, the contract's failure prefixes do."""
-    if call.is_error is not None:
-        return Outcome.FAILED if call.is_error else Outcome.SUCCEEDED
-    if contract.failure_prefixes and call.result is not None:
-        failed = call.result.startswith(tuple(contract.failure_prefixes))
-        return Outcome.FAILED if failed else Outcome.SUCCEEDED
-    return Outcome.ASSUMED
 
 
 def ends_turn(contract: ToolContract, answer: StubAnswer) -> bool:
@@ -455,16 +308,6 @@ def _took_effect(answer: StubAnswer) -> bool:
     return answer.effect is Effect.WRITE and answer.outcome in (Outcome.SUCCEEDED, Outcome.ASSUMED)
 
 
-def _epoch(writes: Iterable[_Write], entities: frozenset[Entity] | None) -> Epoch:
-    """The writes that may have changed what a read of `entities` returns; undeclared means any."""
-    counts = Counter(
-        write.digest
-        for write in writes
-        if entities is None or write.entities is None or not entities.isdisjoint(write.entities)
-    )
-    return frozenset(counts.items())
-
-
 def _needs_approval(decision: Decision) -> Decision:
     if decision.decision == "needs_approval":
         return decision
@@ -473,13 +316,6 @@ def _needs_approval(decision: Decision) -> Decision:
 
 def _call_fact(tool: str, read: ReadCall, outcome: Outcome) -> dict[str, Json]:
     return {"tool": tool, "args": read.arguments or {}, "outcome": outcome.name.lower()}
-
-
-def _argument(arguments: dict[str, Json], path: str) -> Json:
-    value: Json = arguments
-    for part in path.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
 
 
 def _json_object(text: str) -> dict[str, Json] | None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from replay.comparison import Comparison, Flag
 from replay.exact_json import Json
-from replay.stubs import FAITHFUL
+from replay.grade import FAITHFUL
 
 #: Exemplars kept per set of fired rules, so that one frequent kind of change does not hide the others.
 _PER_KIND = 3

@@ -59,9 +59,9 @@ def compared(tmp_path_factory, toolsets) -> dict[tuple[str, str], list[Compariso
     async def all_pairs() -> None:
         for candidate_id, candidate in bundles.items():
             async with recorded_model(record(traces, bundle=candidate_id)) as url:
-                for baseline_id in bundles:
+                for baseline_id, baseline in bundles.items():
                     if baseline_id != candidate_id:
-                        planner = Planner(bundles[baseline_id], candidate)
+                        planner = Planner(baseline, candidate)
                         out = folder / f"out-{next(numbers)}"
                         found[baseline_id, candidate_id] = await one_pair(planner, by_bundle[baseline_id], url, out)
 
