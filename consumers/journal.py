@@ -6,6 +6,7 @@ that is never done, or paid for, again.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,12 +107,22 @@ def _check_identity(directory: Path, identity: dict[str, Json]) -> None:
 def _open_whole(path: Path) -> BinaryIO:
     """Open for appending, behind the last whole line."""
     file = path.open("ab")
+    _lock(file, path)
     with path.open("rb") as reader:
         end = _end_of_last_line(reader)
     if end != file.seek(0, os.SEEK_END):
         file.truncate(end)
         file.seek(end)
     return file
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """One process at a time. The lock goes with the process, however it ends."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UsageError(f"{path}: another process is writing here; give --out another directory") from None
 
 
 def _end_of_last_line(reader: BinaryIO, block: int = 1 << 16) -> int:

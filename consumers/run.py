@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import base64
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -21,16 +23,19 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from consumers.files import BadLine, Item, TraceItem, Unanswered
 from consumers.journal import Journal
 from consumers.progress import Progress
-from replay.admission import Admission, Refused
+from replay.admission import Admission, Admitted, Refused
 from replay.comparison import Comparison, DeadLetter, Mode, Source
 from replay.divergence import Comparer, Finished, Job, Unscored
 from replay.driver import drive
-from replay.errors import RecordError
+from replay.errors import RecordError, ReplayError
 from replay.execution import Attempt, replay
 from replay.models import Model
 from replay.planning import Planner
 from replay.summary import Summary
+from replay.trace import Trace
 
+#: Faults of our own that a run survives, each on a record of its own.
+MAX_OWN_FAULTS = 20
 #: The topic of traces that come through a pipe.
 PIPE = "-"
 #: How long a finished replay may wait for others, so that arrays are worth their while. A kill loses no more.
@@ -77,9 +82,16 @@ class FileRun:
     _usd: Decimal = Decimal(0)
     _model_calls: int = 0
     _line: int = 0
+    _read_before: set[tuple[str, int]] = field(default_factory=set)
+    _own_faults: int = 0
+    _source_failure: ReplayError | None = None
 
     async def run(self) -> Summary:
-        """Replay everything that is admitted and not yet done. Raises nothing for what a trace or provider does."""
+        """Replay everything that is admitted and not yet done.
+
+        Raises nothing for what one trace or the provider does. When the source cannot be read any further, what
+        is in flight is finished and written before its `ReplayError` is raised.
+        """
         self._take_up()
         to_replay, jobs = anyio.create_memory_object_stream[Job](0)
         to_score, finished = anyio.create_memory_object_stream[Finished](self.batch)
@@ -90,6 +102,8 @@ class FileRun:
                 for _ in range(self.concurrency):
                     replaying.start_soon(self._replay, jobs.clone(), to_score.clone())
                 jobs.close()
+        if self._source_failure is not None:
+            raise self._source_failure
         return self.summary
 
     # -- resume ---------------------------------------------------------------------------------------------
@@ -114,19 +128,25 @@ class FileRun:
 
     async def _read(self, to_replay: MemoryObjectSendStream[Job]) -> None:
         async with to_replay:
-            async for item in self._arriving():
-                self._line = item.line
-                match item:
-                    case BadLine():
-                        self._bury(item)
-                    case Unanswered():
-                        self.summary.no_response += item.count
-                    case TraceItem():
-                        if self.limit is not None and self.summary.traces >= self.limit:
-                            return
-                        for job in self._jobs(item):
-                            await self._hand_on(job, to_replay)
-                await anyio.lowlevel.checkpoint()  # a long run of refused traces must not starve the replays
+            try:
+                await self._read_all(to_replay)
+            except ReplayError as error:
+                self._source_failure = error
+
+    async def _read_all(self, to_replay: MemoryObjectSendStream[Job]) -> None:
+        async for item in self._arriving():
+            self._line = item.line
+            match item:
+                case BadLine():
+                    self._bury(item)
+                case Unanswered():
+                    self.summary.no_response += item.count
+                case TraceItem():
+                    if self.limit is not None and self.summary.traces >= self.limit:
+                        return
+                    for job in self._jobs(item):
+                        await self._hand_on(job, to_replay)
+            await anyio.lowlevel.checkpoint()  # a long run of refused traces must not starve the replays
 
     async def _arriving(self) -> AsyncIterator[Item]:
         """The items; those of a pipe are waited for in a thread, since they may be long in coming."""
@@ -143,7 +163,7 @@ class FileRun:
     def _jobs(self, item: TraceItem) -> Iterator[Job]:
         """The units of one trace that are still to be replayed."""
         self.summary.traces += 1
-        decision = self.admission.decide(item.trace)
+        decision = self._decision(item.trace)
         if isinstance(decision, Refused):
             self.summary.refused[decision.reason] += 1
             return
@@ -153,6 +173,14 @@ class FileRun:
             plan = self.planner.plan(item.trace, mode, impossible=decision.not_replayable)
             if plan.unit.comparison_id not in self._done:
                 yield Job(plan, source, decision.probability, decision.admitted_as)
+
+    def _decision(self, trace: Trace) -> Admitted | Refused:
+        """At-least-once sources repeat themselves: the first copy of a trace counts."""
+        identity = (trace.trace_id, trace.revision)
+        if identity in self._read_before:
+            return Refused("duplicate")
+        self._read_before.add(identity)
+        return self.admission.decide(trace)
 
     async def _hand_on(self, job: Job, to_replay: MemoryObjectSendStream[Job]) -> None:
         stopped = self.summary.stopped_by or self.limits.reached(usd=self._usd, model_calls=self._model_calls)
@@ -182,6 +210,8 @@ class FileRun:
             attempt = await drive(replay(job.plan), self.model)
         except RecordError as error:
             return Unscored("not_replayable", str(error))
+        except Exception as error:  # noqa: BLE001 - bounded in `_fault`: one trace must not end the run
+            return self._fault(error)
         self._model_calls += attempt.model_calls
         self._usd += attempt.cost or 0
         return attempt
@@ -198,12 +228,33 @@ class FileRun:
                 self._publish(batch)
 
     def _publish(self, batch: list[Finished]) -> None:
-        comparisons = self.comparer.compare(batch, run_id=self.run_id, now=self.clock())
+        comparisons = self._compared(batch)
         self.journal.write(comparisons)
         for comparison in comparisons:
             self._done.add(comparison.comparison_id)
             self.summary.add(comparison)
         self.progress.advance(len(comparisons), line=self._line, summary=self.summary)
+
+
+    def _compared(self, batch: list[Finished]) -> list[Comparison]:
+        """Score a batch; if something in it breaks a comparator, score one by one and name it."""
+        now = self.clock()
+        try:
+            return self.comparer.compare(batch, run_id=self.run_id, now=now)
+        except Exception as error:  # noqa: BLE001 - bounded in `_fault`: one pair must not cost the others their scores
+            if len(batch) > 1:
+                return [comparison for item in batch for comparison in self._compared([item])]
+            failed = Finished(batch[0].job, self._fault(error))
+            return self.comparer.compare([failed], run_id=self.run_id, now=now)
+
+    def _fault(self, error: Exception) -> Unscored:
+        """A fault of this program on one trace is recorded; too many of them are not survived in silence."""
+        self._own_faults += 1
+        if self._own_faults > MAX_OWN_FAULTS:
+            raise error
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        return Unscored("internal_error", f"{type(error).__name__} at {place}: {error}"[:500])
 
 
 def dead_letter(bad: BadLine, *, run_id: str, topic: str) -> DeadLetter:

@@ -61,6 +61,8 @@ def _run(target: str, arguments: argparse.Namespace) -> int:
     except ReplayError as error:
         sys.stderr.write(f"shadow-replay: {error}\n")
         return COULD_NOT_RUN
+    except BaseExceptionGroup as group:
+        return _told(group)
     except KeyboardInterrupt:
         sys.stderr.write("shadow-replay: interrupted\n")
         return INTERRUPTED
@@ -68,6 +70,20 @@ def _run(target: str, arguments: argparse.Namespace) -> int:
         sys.stderr.close()
         return 0
     return code
+
+
+def _told(group: BaseExceptionGroup) -> int:
+    """Tasks fail in groups; a group of nothing but our own errors is a message, anything else is a bug to be seen."""
+    from replay.errors import ReplayError
+
+    ours, rest = group.split(ReplayError)
+    if rest is not None or ours is None:
+        raise group
+    error: BaseException = ours
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    sys.stderr.write(f"shadow-replay: {error}\n")
+    return COULD_NOT_RUN
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,7 +23,9 @@ Lane: TypeAlias = Literal["candidate", "baseline"]
 MODES: tuple[Mode, ...] = ("forced", "free")
 
 #: How a unit (candidate x mode x lane x sample) of an admitted trace ended. Only the first two carry scores.
-Disposition: TypeAlias = Literal["compared", "censored", "over_budget", "infra_error", "no_recording", "not_replayable"]
+Disposition: TypeAlias = Literal[
+    "compared", "censored", "over_budget", "infra_error", "no_recording", "not_replayable", "internal_error"
+]
 DISPOSITIONS: dict[Disposition, str] = {
     "compared": "scored to the end",
     "censored": "a stub had no answer; what came before it is scored",
@@ -31,6 +33,7 @@ DISPOSITIONS: dict[Disposition, str] = {
     "infra_error": "the provider gave no answer; says nothing about the candidate",
     "no_recording": "the recorded model has no such turn or step",
     "not_replayable": "the trace was not recorded in full, or cannot be rendered",
+    "internal_error": "a fault of this program on this trace: please report it",
 }
 
 #: Why a trace was not admitted. Counted, never replayed, never evidence.
@@ -40,6 +43,7 @@ REFUSALS: dict[str, str] = {
     "mixed_bundle": "its spans name two bundles",
     "not_sampled": "outside the sample",
     "filtered": "does not match --where",
+    "duplicate": "the same trace and revision was read before",
     "unpaired": "the other recording has no conversation with this key",
 }
 

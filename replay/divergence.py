@@ -39,7 +39,7 @@ _UNSCORED: Mapping[int, Score] = {int(status): Score(status=status.name.lower())
 class Unscored(NamedTuple):
     """A unit that never became an attempt."""
 
-    disposition: Literal["not_replayable"]
+    disposition: Literal["not_replayable", "internal_error"]
     reason: str
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from replay.comparison import Comparison, Flag
+from replay.comparison import DISPOSITIONS, Comparison, Flag
 from replay.exact_json import Json
 from replay.grade import FAITHFUL
 
@@ -75,7 +75,7 @@ class Fold:
         self._add_cost(comparison)
         if comparison.coverage.halted_by is not None:
             self.halted_by[comparison.coverage.halted_by.partition("(")[0]] += 1
-        if comparison.disposition in ("infra_error", "no_recording", "over_budget", "not_replayable"):
+        if comparison.disposition in _ENDED_EARLY:
             self.reasons[(comparison.reason or "").partition(":")[0][:80]] += 1
             return
         self.severities[comparison.severity] += 1
@@ -105,6 +105,7 @@ class Fold:
         return good / calls if calls else None
 
 
+_ENDED_EARLY = frozenset(DISPOSITIONS) - {"compared", "censored"}
 _FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
 
 

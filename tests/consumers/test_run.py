@@ -6,6 +6,7 @@ from collections import Counter
 from decimal import Decimal
 
 import anyio
+import pytest
 
 from consumers.files import BadLine, TraceItem, Unanswered
 from consumers.journal import Journal
@@ -14,7 +15,7 @@ from replay.admission import Admission
 from replay.comparison import MODES
 from replay.contract import ToolContract
 from replay.divergence import Comparer
-from replay.errors import ProviderError
+from replay.errors import ProviderError, RecordError, UsageError
 from replay.planning import Planner
 from replay.prices import Prices
 from replay.testing import ScriptedModel, a_bundle, a_trace, asks, calls, says
@@ -166,3 +167,64 @@ def test_in_flight_replays_are_bounded(tmp_path):
     items = [TraceItem(type(trace)(trace_id=f"t{n}", request=trace.request, bundle=trace.bundle, steps=trace.steps), n + 1, 0) for n in range(30)]
     run(tmp_path, items, model=Counting(lambda request: says("y") if len(request.messages) > 2 else asks(("lookup", {}))), concurrency=7)
     assert 1 < Counting.most <= 7
+
+
+def test_a_trace_that_is_read_twice_is_replayed_once(tmp_path):
+    model = answering()
+    summary, comparisons, _ = run(tmp_path, [*traces(3), *traces(3)], model=model)
+    assert (len(comparisons), len(model.requests), summary.refused) == (6, 6, {"duplicate": 3})
+
+
+def test_a_source_that_breaks_off_loses_nothing_that_was_begun(tmp_path):
+    def broken():
+        yield from traces(4)
+        raise RecordError("the gzip data is damaged", stage="read")
+
+    with pytest.raises(RecordError, match="damaged"):
+        run(tmp_path, broken())
+    model = answering()
+    _, comparisons, _ = run(tmp_path, traces(4), model=model)
+    assert (len(comparisons), model.requests) == (8, [])
+
+
+def test_a_fault_of_ours_on_one_trace_is_a_record_and_not_the_end(tmp_path):
+    def faulty(request):
+        if "boom" in str(request.messages):
+            raise ZeroDivisionError("a bug")
+        return says("y")
+
+    items = [*traces(3), TraceItem(a_trace("boom", [says("x")], trace_id="boom"), 4, 0)]
+    _, comparisons, _ = run(tmp_path, items, model=ScriptedModel(faulty))
+    by_trace = {item.trace_id: item.disposition for item in comparisons}
+    assert by_trace == {"t0": "compared", "t1": "compared", "t2": "compared", "boom": "internal_error"}
+    reason = next(item.reason for item in comparisons if item.trace_id == "boom")
+    assert "ZeroDivisionError" in reason
+
+
+def test_a_fault_on_every_trace_ends_the_run(tmp_path):
+    def faulty(request):
+        raise ZeroDivisionError("a bug")
+
+    with pytest.raises(ExceptionGroup):
+        run(tmp_path, traces(40), model=ScriptedModel(faulty))
+
+
+def test_a_comparator_that_breaks_on_one_pair_leaves_the_others_scored(tmp_path, monkeypatch):
+    from replay import divergence
+
+    whole = divergence.measure
+
+    def fragile(pairs):
+        if any(pair.production_answer == "bad" for pair in pairs):
+            raise ValueError("cannot score this")
+        return whole(pairs)
+
+    monkeypatch.setattr(divergence, "measure", fragile)
+    items = [*traces(5), TraceItem(a_trace("?", [says("bad")], trace_id="bad"), 6, 0)]
+    _, comparisons, _ = run(tmp_path, items)
+    assert Counter(item.disposition for item in comparisons) == {"compared": 10, "internal_error": 2}
+
+
+def test_two_processes_cannot_write_one_directory(tmp_path):
+    with Journal.open(tmp_path / "out", identity={}), pytest.raises(UsageError, match="another process"):
+        Journal.open(tmp_path / "out", identity={})
