@@ -35,7 +35,11 @@ def infer(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """`bundle check`: every error at once, or what is left for a person to look at."""
-    print_lines(check_lines(load_bundle(Path(arguments.bundle))))
+    bundle = load_bundle(Path(arguments.bundle))
+    if arguments.json:
+        print_json({"name": bundle.name, "digest": bundle.digest, "review": list(bundle.release.review)})
+    else:
+        print_lines(check_lines(bundle))
     return DONE
 
 
@@ -47,7 +51,8 @@ def show(arguments: argparse.Namespace) -> int:
 
 def digest(arguments: argparse.Namespace) -> int:
     """`bundle digest`: the identity, alone on its line."""
-    print_lines([load_bundle(Path(arguments.bundle)).digest])
+    found = load_bundle(Path(arguments.bundle)).digest
+    print_json({"digest": found}) if arguments.json else print_lines([found])
     return DONE
 
 

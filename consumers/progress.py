@@ -58,10 +58,15 @@ class Progress:
         """`units` more were finished; the reader is at `line`, never far ahead of what is finished."""
         self._done += units
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=line, description=_description(self._done, summary))
+            self._bar.update(self._task, completed=line, description=self._description(summary))
         elif self.stream is not None and self.clock() - self._last_line >= _LINE_EVERY:
             self._last_line = self.clock()
             self.stream.write(self._event(line, summary) + "\n")
+
+    def _description(self, summary: Summary) -> str:
+        severe = sum(fold.severities[3] for fold in summary.folds.values())
+        rate = self._done / max(self.clock() - self._started, 1e-9)
+        return f"{self._done:,} compared, {rate:.0f}/s, {severe:,} severe"
 
     def _event(self, line: int, summary: Summary) -> str:
         elapsed = max(self.clock() - self._started, 1e-9)
@@ -79,7 +84,3 @@ class Progress:
         self._task = self._bar.add_task("replaying", total=self.lines)
         self._bar.start()
 
-
-def _description(done: int, summary: Summary) -> str:
-    severe = sum(fold.severities[3] for fold in summary.folds.values())
-    return f"{done:,} compared, {severe:,} severe"

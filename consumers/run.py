@@ -94,7 +94,7 @@ class FileRun:
         """
         self._take_up()
         to_replay, jobs = anyio.create_memory_object_stream[Job](0)
-        to_score, finished = anyio.create_memory_object_stream[Finished](self.batch)
+        to_score, finished = anyio.create_memory_object_stream[Finished](max(self.batch, self.concurrency))
         async with anyio.create_task_group() as scoring:
             scoring.start_soon(self._score, finished)
             async with to_score, anyio.create_task_group() as replaying:
@@ -221,7 +221,8 @@ class FileRun:
     async def _score(self, finished: MemoryObjectReceiveStream[Finished]) -> None:
         async with finished:
             async for first in finished:
-                await anyio.sleep(GATHER_SECONDS)
+                if finished.statistics().current_buffer_used < self.batch:
+                    await anyio.sleep(GATHER_SECONDS)
                 batch = [first]
                 while len(batch) < self.batch and finished.statistics().current_buffer_used:
                     batch.append(finished.receive_nowait())

@@ -114,11 +114,15 @@ class Divergence(Record, frozen=True, kw_only=True):
 
 
 class Coverage(Record, frozen=True, kw_only=True):
-    """How many answers of each grade the replay got. `exact` = share of calls answered exactly or as writes."""
+    """How many answers of each grade the replay got. `exact` = share of calls answered as well as by the real tool.
+
+    `intended_actions` counts attempted writes: nothing was done, and this is how often something would have been.
+    """
 
     calls: Count = 0
     exact: float | None = None
     grades: dict[str, int] = {}
+    intended_actions: Count = 0
     halted_by: str | None = None
 
 

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from comparators.answers import compare_answers
+from comparators.calls import Effect
 from comparators.cost import Spending, compare_cost
 from comparators.explain import explain_calls
 from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails
@@ -186,6 +187,7 @@ def coverage_of(attempt: Attempt | None) -> Coverage:
         calls=calls,
         exact=faithful / calls if calls else None,
         grades=dict(attempt.grades),
+        intended_actions=sum(answer.effect is Effect.WRITE for taken in attempt.taken for answer in taken.answers),
         halted_by=f"{by.asked.tool}({by.asked.arguments[:500]})" if by is not None else None,
     )
 

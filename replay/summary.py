@@ -62,6 +62,7 @@ class Fold:
     reasons: Counter[str] = field(default_factory=Counter)
     prefix: Counter[str] = field(default_factory=Counter)
     model_calls: int = 0
+    intended_actions: int = 0
     usd: Decimal = Decimal(0)
     unpriced: int = 0
 
@@ -72,6 +73,7 @@ class Fold:
         for word, count in comparison.prefix.items():
             self.prefix[word] += count
         self.model_calls += comparison.replay.model_calls
+        self.intended_actions += comparison.coverage.intended_actions
         self._add_cost(comparison)
         if comparison.coverage.halted_by is not None:
             self.halted_by[comparison.coverage.halted_by.partition("(")[0]] += 1
@@ -204,6 +206,7 @@ def _fold_json(lane: str, mode: str, fold: Fold) -> dict[str, Json]:
         "reasons": _sorted(fold.reasons),
         "prefix": _sorted(fold.prefix),
         "model_calls": fold.model_calls,
+        "intended_actions": fold.intended_actions,
         "usd": str(fold.usd),
         "unpriced": fold.unpriced,
         "dimensions": {name: _dimension_json(fold.dimensions[name]) for name in sorted(fold.dimensions)},

@@ -93,6 +93,8 @@ def _coverage(fold: Fold) -> Iterator[str]:
         return
     grades = ", ".join(f"{count:,} {grade}" for grade, count in fold.grades.most_common())
     yield f"  coverage      {fold.faithful:.1%} of stub answers as good as the real ones ({grades})"
+    if fold.intended_actions:
+        yield f"  actions       {fold.intended_actions:,} writes were attempted; none was carried out"
     if fold.halted_by:
         tools = ", ".join(f"{tool} {count:,}" for tool, count in fold.halted_by.most_common(5))
         yield f"  stopped at    {tools}"

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.bundle import SURFACES, Bundle
-from replay.bundle_diff import _SURFACE_CHANGES, BundleDiff, diff_bundles, findings
+from replay.bundle_diff import BundleDiff, diff_bundles, findings
 from replay.bundle_loader import load_bundle
 from replay.exact_json import Json, dumps, loads
+from replay.surface_changes import SURFACE_CHANGES
 
 INCIDENT = Path(__file__).parent / "bundles" / "incident"
 
@@ -144,7 +145,7 @@ def test_another_name_is_said(tmp_path: Path) -> None:
 
 
 def test_every_surface_has_its_words() -> None:
-    assert tuple(_SURFACE_CHANGES) == SURFACES
+    assert tuple(SURFACE_CHANGES) == SURFACES
 
 
 def test_what_a_replay_cannot_show_comes_first(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replay.bundle import Bundle
-from replay.bundle_infer import UNKNOWN_MODEL, InferReport, contracts_of, dump_yaml, infer_bundle
-from replay.bundle_loader import YamlDocument, load_bundle
+from replay.bundle_draft import UNKNOWN_MODEL
+from replay.bundle_infer import InferReport, contracts_of, infer_bundle
+from replay.bundle_loader import load_bundle
+from replay.bundle_yaml import YamlDocument, dump_yaml
 from replay.contract import ContractReader
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps, loads

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.bundle_loader import MAX_FILE_BYTES, YamlDocument, knows_path, load_bundle
+from replay.bundle_checks import knows_path
+from replay.bundle_files import MAX_FILE_BYTES
+from replay.bundle_loader import load_bundle
+from replay.bundle_yaml import YamlDocument
 from replay.errors import BundleError
 from replay.exact_json import Json
 
