@@ -29,7 +29,7 @@ from replay.divergence import Comparer, Finished, Job, Unscored
 from replay.driver import drive
 from replay.errors import RecordError, ReplayError
 from replay.execution import Attempt, replay
-from replay.models import Model
+from replay.models import Model, ModelReply, ModelRequest
 from replay.planning import Planner
 from replay.summary import Summary
 from replay.trace import Trace
@@ -44,7 +44,7 @@ GATHER_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where the intake stops. What is in flight is finished, so the last figures overshoot by at most that."""
+    """Where the intake stops. What is in flight is finished, so the last figures overshoot by what it still needs."""
 
     max_usd: Decimal | None = None
     max_model_calls: int | None = None
@@ -53,7 +53,7 @@ class Limits:
         if self.max_usd is not None and usd >= self.max_usd:
             return f"max_usd: spent ${usd} of ${self.max_usd}"
         if self.max_model_calls is not None and model_calls >= self.max_model_calls:
-            return f"max_model_calls: made {model_calls} of {self.max_model_calls}"
+            return f"max_model_calls: {self.max_model_calls} calls were made or begun"
         return None
 
 
@@ -81,6 +81,7 @@ class FileRun:
     _buried: set[int] = field(default_factory=set)
     _usd: Decimal = Decimal(0)
     _model_calls: int = 0
+    _begun: int = 0
     _line: int = 0
     _read_before: set[tuple[str, int]] = field(default_factory=set)
     _own_faults: int = 0
@@ -117,10 +118,14 @@ class FileRun:
             self._buried.add(letter.line or 0)
             self.summary.dead_letters[letter.stage] += 1
 
+    def _count_call(self) -> None:
+        self._model_calls += 1
+
     def _count(self, comparison: Comparison) -> None:
         self._done.add(comparison.comparison_id)
         self.summary.add(comparison)
         self._model_calls += comparison.replay.model_calls
+        self._begun += comparison.replay.model_calls
         if comparison.replay.cost_usd is not None:
             self._usd += Decimal(comparison.replay.cost_usd)
 
@@ -183,11 +188,13 @@ class FileRun:
         return self.admission.decide(trace)
 
     async def _hand_on(self, job: Job, to_replay: MemoryObjectSendStream[Job]) -> None:
-        stopped = self.summary.stopped_by or self.limits.reached(usd=self._usd, model_calls=self._model_calls)
+        calls = max(self._model_calls, self._begun)  # every replay that has begun makes one call at least
+        stopped = self.summary.stopped_by or self.limits.reached(usd=self._usd, model_calls=calls)
         if stopped is not None:
             self.summary.stopped_by = stopped
             self.summary.left += 1
             return
+        self._begun += job.plan.impossible is None
         await to_replay.send(job)
 
     def _bury(self, bad: BadLine) -> None:
@@ -207,12 +214,11 @@ class FileRun:
         if job.plan.impossible is not None:
             return Unscored("not_replayable", job.plan.impossible)
         try:
-            attempt = await drive(replay(job.plan), self.model)
+            attempt = await drive(replay(job.plan), _Metered(self.model, self._count_call))
         except RecordError as error:
             return Unscored("not_replayable", str(error))
         except Exception as error:  # noqa: BLE001 - bounded in `_fault`: one trace must not end the run
             return self._fault(error)
-        self._model_calls += attempt.model_calls
         self._usd += attempt.cost or 0
         return attempt
 
@@ -256,6 +262,21 @@ class FileRun:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         return Unscored("internal_error", f"{type(error).__name__} at {place}: {error}"[:500])
+
+
+@dataclass(frozen=True, slots=True)
+class _Metered:
+    """The model, with every call counted when it is made: limits cannot wait for the end of a replay."""
+
+    model: Model
+    count: Callable[[], None]
+
+    async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
+        self.count()
+        return await self.model.complete(request, timeout_seconds=timeout_seconds)
+
+    async def aclose(self) -> None:
+        await self.model.aclose()
 
 
 def dead_letter(bad: BadLine, *, run_id: str, topic: str) -> DeadLetter:

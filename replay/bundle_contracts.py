@@ -13,16 +13,23 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from replay.bundle_checks import foreign_references
+from replay.bundle_checks import foreign_references, knows_path
 from replay.bundle_seen import Seen, Use, most_common_json
 from replay.bundle_yaml import MAX_YAML_DEPTH
-from replay.contract import EFFECTS, ToolContract
+from replay.contract import EFFECTS, ArgumentRule, ToolContract
 from replay.errors import RecordError, UsageError
 from replay.exact_json import Json, dumps
 
 _SHORTEST_PREFIX = 3
 _USABLE_NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 _HANDOFF_NAMES = ("transfer_", "escalate_", "handoff_")
+_ANY_WORDING = ArgumentRule(text=1.0)
+#: Keywords that make a text more than free words.
+_LIMITS = frozenset({"enum", "format", "pattern", "const"})
+#: Ends of names whose values are looked up or reached, so that one character matters. `_id` ends in `id`.
+_EXACT_NAMES = ("id", "number", "code", "email")
+#: In a rule's key a dot and these characters mean more than themselves.
+_LITERAL_PATH = re.compile(r"[^.*?\[\]]+")
 
 
 class Guess(NamedTuple):
@@ -132,7 +139,32 @@ def _tool(name: str, offer: Offer | None, use: Use) -> InferredTool:
     if prefix is not None:
         fields["failure_prefixes"] = [prefix]
         guesses["failure_prefixes"] = "all recorded failures begin so, and no success does"
-    return InferredTool(_contract(fields, guesses), guesses)
+    contract = _contract(fields, guesses)
+    words = _free_words(contract) if contract.effect == "handoff" else []
+    if words:
+        contract = contract.model_copy(update={"arguments": dict.fromkeys(words, _ANY_WORDING)})
+        guesses["arguments"] = f"words for a colleague, so any wording is equal: {', '.join(words)}"
+    return InferredTool(contract, guesses)
+
+
+def _free_words(contract: ToolContract) -> list[str]:
+    """The arguments that hold free text: nothing limits them, and their names promise no identifier."""
+    properties = contract.parameters.get("properties")
+    return [
+        name
+        for name, schema in (properties.items() if isinstance(properties, dict) else ())
+        if _is_free_text(schema)
+        and not name.lower().endswith(_EXACT_NAMES)
+        and _LITERAL_PATH.fullmatch(name)
+        and knows_path(contract.parameters, name)
+    ]
+
+
+def _is_free_text(schema: Json) -> bool:
+    if not isinstance(schema, dict) or not _LIMITS.isdisjoint(schema):
+        return False
+    kinds = schema.get("type")
+    return set(kinds if isinstance(kinds, list) else [kinds]) - {"null"} == {"string"}
 
 
 def _contract(fields: dict[str, Json], guesses: dict[str, str]) -> ToolContract:

@@ -109,6 +109,12 @@ def _add(commands: argparse._SubParsersAction[_Parser], command: Command) -> Non
     parser.set_defaults(target=command.target)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
+    return int(text)
+
+
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="settings file (default: shadow-replay.toml if there is one)")
     parser.add_argument("--json", action="store_true", help="print results as JSON")
@@ -121,7 +127,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--candidate", metavar="BUNDLE", action="append", dest="candidates", help="bundle on trial")
     parser.add_argument("--mode", choices=["forced", "free", "both"], help="which replays to make (default both)")
     parser.add_argument("--where", metavar="PATH=VALUE", action="append", default=[], help="only such traces")
-    parser.add_argument("--limit", type=int, metavar="N", help="read at most N traces")
+    parser.add_argument("--limit", type=_count, metavar="N", help="read at most N traces")
     parser.add_argument("--concurrency", metavar="N", help="replays in flight (default 32)")
     parser.add_argument("--sample", metavar="SHARE", help="share of conversations, 0 to 1")
     parser.add_argument("--any-bundle", action="store_const", const=True, help="replay other bundles' traces too")

@@ -96,7 +96,7 @@ class ToolContract(_Model):
     @classmethod
     def _is_a_json_schema(cls, value: dict[str, Json]) -> dict[str, Json]:
         try:
-            jsonschema_rs.validator_for(value)
+            jsonschema_rs.validator_for(value, retriever=_refuse_to_fetch)
         except ValueError as error:  # jsonschema_rs.ValidationError is one
             raise ValueError(f"not a JSON Schema: {str(error).splitlines()[0]}") from None
         return value
@@ -227,7 +227,7 @@ class ContractReader:
 
     @cached_property
     def _validator(self) -> Any:
-        return jsonschema_rs.validator_for(self.contract.parameters)
+        return jsonschema_rs.validator_for(self.contract.parameters, retriever=_refuse_to_fetch)
 
     def _violation(self, value: dict[str, Json]) -> str | None:
         try:
@@ -307,6 +307,11 @@ class Tooling:
 
 
 _NO_RULE = ArgumentRule()
+
+
+def _refuse_to_fetch(uri: str) -> Any:
+    """In place of the retriever of jsonschema_rs, which would ask the network or the disk."""
+    raise ValueError(f"a contract's schema may not refer outside itself, found {uri}")
 
 
 def _matches(key: str, parts: list[str]) -> bool:

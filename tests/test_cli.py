@@ -67,6 +67,8 @@ def test_importing_the_product_opens_no_socket_and_loads_no_litellm():
         (["run", "x", "--out", "y"], "no baseline"),
         (["bundle", "check", "no-such-directory"], "no-such-directory"),
         (["bundle", "fly"], "invalid choice"),
+        (["run", "x", "--out", "y", "--limit", "-1"], "at least 1"),
+        (["run", "x", "--out", "y", "--limit", "many"], "at least 1"),
         (["config", "--config", "no-such-file.toml"], "no-such-file.toml"),
         (["compare", CORPUS / "none.jsonl", CORPUS / "none.jsonl", "--out", "y"], "none.jsonl"),
         (["recorded-model", "--corpus", CORPUS / "tau2-retail.jsonl.gz", "--bundle", "none"], "none"),

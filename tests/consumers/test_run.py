@@ -87,7 +87,13 @@ def test_a_limit_on_calls_stops_the_intake_and_says_what_was_left(tmp_path):
     summary, comparisons, _ = run(tmp_path, traces(40), model=model, limits=Limits(max_model_calls=10), concurrency=2)
     assert "max_model_calls" in (summary.stopped_by or "")
     assert summary.left + len(comparisons) == 80
-    assert 10 <= len(model.requests) <= 10 + 2  # what was in flight is finished
+    assert len(model.requests) == 10  # one call each: nothing in flight had more to ask
+
+
+def test_a_limit_holds_however_many_replays_run_at_once(tmp_path):
+    model = answering()
+    run(tmp_path, traces(40), model=model, limits=Limits(max_model_calls=3), concurrency=32)
+    assert len(model.requests) == 3
 
 
 def test_a_limit_on_money_counts_what_earlier_starts_have_spent(tmp_path):

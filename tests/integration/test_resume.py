@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -73,6 +74,22 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(arguments, log
     asked_again = {json.loads(line)["comparison_id"] for line in log.read_bytes()[before:].splitlines()}
     assert asked_again
     assert not asked_again & done, "finished work was paid for again"
+
+
+def test_an_interrupted_run_says_so_and_goes_on(arguments, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen([*arguments, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while finished(out) < 5 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, words = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted" in words
+    assert "Traceback" not in words
+    before = finished(out)
+    subprocess.run([*arguments, str(out)], check=True, capture_output=True, timeout=300)
+    assert finished(out) > before
 
 
 def whole_lines(out: Path) -> list[bytes]:

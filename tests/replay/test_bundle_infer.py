@@ -18,7 +18,7 @@ from replay.bundle_draft import UNKNOWN_MODEL
 from replay.bundle_infer import InferReport, contracts_of, infer_bundle
 from replay.bundle_loader import load_bundle
 from replay.bundle_yaml import YamlDocument, dump_yaml
-from replay.contract import ContractReader
+from replay.contract import ArgumentRule, ContractReader
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps, loads
 from replay.trace import (
@@ -306,6 +306,71 @@ def test_a_handoff_that_nothing_follows_ends_the_turn(tmp_path: Path) -> None:
     bundle, report = infer(tmp_path, [trace(*steps)])
     assert {name: it.ends_turn for name, it in bundle.contracts.items()} == {"transfer_a": False, "transfer_b": True}
     assert reviewed(report, "tools/transfer_b.yaml ends_turn")
+
+
+BRIEFING = {
+    "type": "object",
+    "properties": {
+        "summary": {"type": "string"},
+        "note": {"type": ["string", "null"]},
+        "queue": {"type": "string", "enum": ["a", "b"]},
+        "due": {"type": "string", "format": "date"},
+        "site": {"type": "string", "pattern": "^[A-Z]+$"},
+        "kind": {"type": "string", "const": "call"},
+        "id": {"type": "string"},
+        "user_id": {"type": "string"},
+        "userId": {"type": "string"},
+        "phone_number": {"type": "string"},
+        "zip_code": {"type": "string"},
+        "email": {"type": "string"},
+        "urgency": {"type": "integer"},
+        "either": {"type": ["string", "integer"]},
+        "a.b": {"type": "string"},
+        "*": {"type": "string"},
+        "deep": {"type": "object", "properties": {"text": {"type": "string"}}},
+        "anything": True,
+    },
+}
+ANY_WORDING = {"summary": ArgumentRule(text=1.0), "note": ArgumentRule(text=1.0)}
+
+
+def briefing(effect: str) -> dict[str, Json]:
+    return {"x": toolset({"brief": effect}, brief=BRIEFING)}
+
+
+def test_any_wording_of_a_handoff_is_equal(tmp_path: Path) -> None:
+    bundle, _ = infer(tmp_path, [trace(tools_ref="x")], toolset=briefing("handoff"))
+    assert bundle.contracts["brief"].arguments == ANY_WORDING
+
+
+def test_the_free_words_of_a_handoff_are_marked_as_a_guess(tmp_path: Path) -> None:
+    bundle, report = infer(tmp_path, [trace(tools_ref="x")], toolset=briefing("handoff"))
+    text = (bundle.directory / "tools/brief.yaml").read_text()
+    assert "# guessed: words for a colleague, so any wording is equal: summary, note\narguments:\n" in text
+    assert reviewed(report, "tools/brief.yaml arguments", "any wording is equal: summary, note")
+
+
+def test_recordings_are_compared_with_any_wording_of_a_handoff() -> None:
+    assert contracts_of([trace(tools_ref="x")], briefing("handoff"))["brief"].arguments == ANY_WORDING
+
+
+def test_free_words_are_known_from_calls_too() -> None:
+    step = call("transfer_call", {"summary": "She waits.", "user_id": "u1", "minutes": 5})
+    assert list(contracts_of([trace(step)], None)["transfer_call"].arguments) == ["summary"]
+
+
+@pytest.mark.parametrize("effect", ["write", "read", "unheard-of"])
+def test_only_a_handoff_is_free_in_its_words(tmp_path: Path, effect: str) -> None:
+    bundle, report = infer(tmp_path, [trace(tools_ref="x")], toolset=briefing(effect))
+    assert bundle.contracts["brief"].arguments == {}
+    assert contracts_of([trace(tools_ref="x")], briefing(effect))["brief"].arguments == {}
+    assert not reviewed(report, "tools/brief.yaml arguments")
+
+
+def test_a_handoff_whose_schema_cannot_be_used_stays_exact(tmp_path: Path) -> None:
+    schema = {"type": "objekt", "properties": {"summary": {"type": "string"}}}
+    bundle, _ = infer(tmp_path, [trace(tools_ref="x")], toolset={"x": toolset({"brief": "handoff"}, brief=schema)})
+    assert bundle.contracts["brief"].arguments == {}
 
 
 def test_odd_names_get_files_of_their_own(tmp_path: Path) -> None:

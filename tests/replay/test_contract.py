@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,3 +150,48 @@ def test_a_contract_has_no_other_fields_so_nothing_to_call(field):
 def test_a_schema_that_is_none_is_refused():
     with pytest.raises(ValidationError, match="not a JSON Schema"):
         ToolContract(name="t", parameters={"type": "no such type"})
+
+
+@pytest.fixture
+def listener():
+    """A server that would be asked, if anything asked."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def was_asked(listener):
+    try:
+        listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("keyword", ["$ref", "$schema"])
+def test_a_schema_on_the_network_is_refused_and_not_fetched(listener, keyword):
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/x.json"
+    with pytest.raises(ValidationError, match="not a JSON Schema"):
+        ToolContract(name="t", parameters={keyword: url})
+    assert not was_asked(listener)
+
+
+def test_a_schema_on_the_disk_is_refused(tmp_path):
+    file = tmp_path / "schema.json"
+    file.write_text('{"type": "object"}')
+    with pytest.raises(ValidationError, match="may not refer outside itself"):
+        ToolContract(name="t", parameters={"properties": {"a": {"$ref": file.as_uri()}}})
+
+
+def test_a_contract_that_was_never_checked_fetches_nothing_either(listener):
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/x.json"
+    contract = ToolContract.model_construct(name="t", parameters={"$ref": url})
+    assert "may not refer outside itself" in (ContractReader(contract).read("{}").violation or "")
+    assert not was_asked(listener)
+
+
+def test_a_schema_may_refer_to_its_own_parts():
+    contract = ToolContract(
+        name="t", parameters={"properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": {"x": {"type": "string"}}}
+    )
+    assert ContractReader(contract).read('{"a": 1}').violation is not None
