@@ -9,7 +9,7 @@ from pathlib import Path
 
 from consumers.compare import Recording, bury, compare_lane, read_recording
 from consumers.files import read_items
-from consumers.journal import COMPARISONS, DEAD_LETTERS, Journal
+from consumers.journal import Journal
 from consumers.run_command import DONE, print_json, print_lines, settings_of
 from consumers.toolsets import load_toolsets
 from consumers.where import parse_where
@@ -37,8 +37,7 @@ def compare(arguments: argparse.Namespace) -> int:
     identity = _identity(arguments)
     run_id = f"compare-{sha256(dumps(identity, sort_keys=True)).hexdigest()[:24]}"
     summary = Summary()
-    _start_afresh(out)
-    with Journal.open(out, identity={**identity, "run_id": run_id}) as journal:
+    with Journal.open(out, identity={**identity, "run_id": run_id}, afresh=True) as journal:
         production = recordings[0]
         summary.traces = sum(recording.traces for recording in recordings)
         for recording in recordings:
@@ -91,8 +90,3 @@ def _identity(arguments: argparse.Namespace) -> dict[str, Json]:
     named = {name: Path(file).name if file else None for name, file in files.items()}
     wheres = {name: sorted(getattr(arguments, name)) for name in ("where", "where_b", "where_lane")}
     return {"command": "compare", "key": arguments.key or DEFAULT_KEY, **named, **wheres}
-
-
-def _start_afresh(out: Path) -> None:
-    for name in (COMPARISONS, DEAD_LETTERS):
-        (out / name).unlink(missing_ok=True)

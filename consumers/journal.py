@@ -34,15 +34,15 @@ class Journal:
         self._dead_letters = dead_letters
 
     @classmethod
-    def open(cls, directory: Path, *, identity: dict[str, Json]) -> Self:
-        """Start a run in `directory`, or go on with the one that is there.
+    def open(cls, directory: Path, *, identity: dict[str, Json], afresh: bool = False) -> Self:
+        """Start a run in `directory`, or go on with the one that is there; `afresh` drops what that one has written.
 
         Raises `UsageError` when the directory holds another run: its files would no longer say what they are.
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
             _check_identity(directory, identity)
-            files = [_open_whole(directory / name) for name in (COMPARISONS, DEAD_LETTERS)]
+            files = [_open_whole(directory / name, afresh=afresh) for name in (COMPARISONS, DEAD_LETTERS)]
         except OSError as error:
             raise UsageError(f"{directory}: cannot be written: {error.strerror}") from None
         return cls(directory, *files)
@@ -104,12 +104,12 @@ def _check_identity(directory: Path, identity: dict[str, Json]) -> None:
         )
 
 
-def _open_whole(path: Path) -> BinaryIO:
-    """Open for appending, behind the last whole line."""
+def _open_whole(path: Path, *, afresh: bool) -> BinaryIO:
+    """Open for appending, behind the last whole line or at the beginning."""
     file = path.open("ab")
     _lock(file, path)
     with path.open("rb") as reader:
-        end = _end_of_last_line(reader)
+        end = 0 if afresh else _end_of_last_line(reader)
     if end != file.seek(0, os.SEEK_END):
         file.truncate(end)
         file.seek(end)

@@ -12,6 +12,8 @@ from replay.recorded import recorded_steps
 from replay.trace import Trace
 
 _HASH_RANGE = 2**64
+#: Every model request names its trace in a header, percent-encoded; servers take about 8 kB of headers.
+MAX_ID_LENGTH = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def why_not_replayable(trace: Trace) -> str | None:
     if trace.capture.content != "full":
         missing = ", ".join(trace.capture.missing[:5]) or "content"
         return f"recorded {trace.capture.content}ly: {missing}" if trace.capture.content == "partial" else "no content"
+    if len(trace.trace_id) > MAX_ID_LENGTH:
+        return f"its trace_id has {len(trace.trace_id):,} characters; a request header holds {MAX_ID_LENGTH:,}"
     if not any(message.role == "user" for message in trace.request.messages):
         return "the request has no user message"
     if not recorded_steps(trace):

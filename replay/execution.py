@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 from urllib.parse import quote
 
 from replay.comparison import Disposition, Mode, Unit
-from replay.contract import ToolContract, Tooling
+from replay.contract import Tooling
 from replay.errors import NoRecordingError, ProviderError, RouteError
 from replay.exact_json import Json
 from replay.grade import CENSORING, Grade
@@ -55,7 +55,6 @@ class Plan:
     offered: tuple[dict[str, Json], ...]
     tooling: Tooling
     policy: Policy
-    contracts: Mapping[str, ToolContract]
     prices: Prices | None
     budget: Budget
     now: str | None = None
@@ -305,5 +304,4 @@ def _asked(reply: ModelReply) -> tuple[Asked, ...]:
 
 
 def _handed_over(plan: Plan, answers: tuple[StubAnswer, ...]) -> bool:
-    known = ((plan.contracts.get(answer.asked.tool), answer) for answer in answers)
-    return any(contract is not None and ends_turn(contract, answer) for contract, answer in known)
+    return any(ends_turn(plan.tooling.stubbing(answer.asked.tool), answer) for answer in answers)

@@ -54,7 +54,6 @@ class Planner:
             offered=self._offered,
             tooling=self.tooling,
             policy=self.replayed.policy,
-            contracts=self.replayed.contracts,
             prices=self.replayed.prices,
             budget=self.budget,
             now=now,

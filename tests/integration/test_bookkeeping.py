@@ -86,6 +86,14 @@ def test_recordings_without_a_common_task_are_refused(tmp_path):
     assert "see --key" in done.stderr
 
 
+def test_comparing_again_starts_afresh_and_never_into_another_runs_results(tmp_path):
+    for _ in range(2):
+        shadow_replay("compare", RETAIL, RETAIL, "--out", tmp_path / "out")
+        assert len(comparisons(tmp_path / "out")) == 80
+    shadow_replay("compare", RETAIL, AIRLINE, "--out", tmp_path / "out", check=3)
+    assert len(comparisons(tmp_path / "out")) == 80
+
+
 def test_conversations_pair_by_any_path(tmp_path):
     shadow_replay("compare", RETAIL, RETAIL, "--key", "conversation_id", "--out", tmp_path / "out")
     assert len(comparisons(tmp_path / "out")) == 80

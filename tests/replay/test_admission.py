@@ -66,6 +66,7 @@ def test_a_mixed_bundle_is_never_replayed():
         ({"capture": Capture(content="partial", missing=("steps.3.result",))}, "steps.3.result"),
         ({"steps": ()}, "no model call"),
         ({"request": Request(messages=())}, "no user message"),
+        ({"trace_id": "x" * 100_000}, "100,000 characters"),
     ],
 )
 def test_a_trace_that_cannot_be_replayed_is_admitted_and_says_why(changes, words):

@@ -38,7 +38,6 @@ def plan(trace: Trace = TRACE, mode: str = "free", budget: Budget = Budget()) ->
         offered=tuple(tool.offered() for tool in TOOLS.values()),
         tooling=Tooling(TOOLS, TOOLS),
         policy=Policy(),
-        contracts=TOOLS,
         prices=PRICES,
         budget=budget,
     )
