@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 from replay.cli import EXIT_CODES
@@ -26,8 +25,8 @@ def test_every_exit_code_is_documented():
 
 
 def test_every_setting_can_be_set_by_environment():
-    environment = {f"SHADOW_REPLAY_{item.name.upper()}": "1" for item in fields(Settings)}
-    environment |= {"SHADOW_REPLAY_MODE": "free", "SHADOW_REPLAY_CONTENT": "digest"}
-    environment |= {"SHADOW_REPLAY_MAX_LINE_BYTES": "5000", "SHADOW_REPLAY_MAX_RECORD_BYTES": "5000"}
-    origins = load_settings(file=None, environment=environment, flags={}).origins
-    assert set(origins.values()) == {"environment"}
+    table = rows(load_settings(file=None, environment={}, flags={}))
+    environment = {f"SHADOW_REPLAY_{row.name.upper()}": "" if row.value == "-" else row.value for row in table}
+    loaded = load_settings(file=None, environment=environment, flags={})
+    assert set(loaded.origins.values()) == {"environment"}
+    assert loaded.settings == Settings()

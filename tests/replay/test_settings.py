@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from replay.errors import UsageError
-from replay.settings import Settings, load_settings, rows
+from replay.settings import Settings, load_settings, rows, secret_of, setting_names
 
 
 def load(tmp_path, text="", environment=None, **flags):
@@ -66,5 +66,36 @@ def test_a_secret_is_masked_wherever_settings_are_shown(tmp_path):
 
 def test_every_setting_has_a_row_with_help(tmp_path):
     table = rows(load(tmp_path))
-    assert [row.name for row in table] == list(Settings.__dataclass_fields__)
+    own = [name for name in Settings.__dataclass_fields__ if name not in ("kafka", "worker", "feed")]
+    assert [row.name for row in table][: len(own)] == own
+    assert {row.name for row in table} == setting_names()
     assert all(row.help for row in table)
+
+
+def test_a_section_may_be_a_table_or_a_prefix(tmp_path):
+    both = '[kafka]\nbootstrap = "a:1"\n[worker]\nspan = 7'
+    settings = load(tmp_path, both, {"SHADOW_REPLAY_KAFKA_TRACES": "t"}, kafka_bootstrap="b:2").settings
+    assert (settings.kafka.bootstrap, settings.kafka.traces, settings.worker.span) == ("b:2", "t", 7)
+    assert settings.feed == Settings().feed
+
+
+def test_an_unknown_key_of_a_section_is_an_error_with_its_full_name(tmp_path):
+    with pytest.raises(UsageError, match="no setting 'kafka_bootstap'"):
+        load(tmp_path, '[kafka]\nbootstap = "a:1"')
+
+
+def test_a_secret_of_the_wrong_kind_is_not_printed(tmp_path):
+    with pytest.raises(UsageError) as error:
+        load(tmp_path, "[kafka]\npassword = 918273")
+    assert "kafka_password" in str(error.value)
+    assert "918273" not in str(error.value)
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("hunter2\n")
+    assert secret_of(None, str(file), "kafka_password") == "hunter2"
+    assert secret_of("given", str(file), "kafka_password") == "given"
+    assert secret_of(None, None, "kafka_password") is None
+    with pytest.raises(UsageError, match="kafka_password_file: .*nowhere cannot be read"):
+        secret_of(None, str(tmp_path / "nowhere"), "kafka_password")

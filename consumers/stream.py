@@ -1,0 +1,120 @@
+"""Streams of records, as the processes see them: topics with partitions, offsets, positions and commits.
+
+Three implementations keep one contract (`tests/consumers/test_streams.py`): Kafka, files and memory. A `Source` is
+read by one task. Positions belong to the reader, committed offsets to its group; nothing here commits by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, Self
+
+from replay.errors import ReplayError
+
+
+class StreamError(ReplayError):
+    """A stream cannot be used any further as it is. Whose fault: the broker's, or of how it was reached."""
+
+
+class CommitRefusedError(StreamError):
+    """An offset was not committed, for the reader does not own the partition any more. Somebody else does."""
+
+
+class Partition(NamedTuple):
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One record as it was read. `timestamp_ms` is the record's own, ms since the epoch, UTC."""
+
+    partition: Partition
+    offset: int
+    value: bytes
+    key: bytes | None = None
+    timestamp_ms: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of value, key and headers."""
+        return len(self.value) + len(self.key or b"") + sum(len(name) + len(held) for name, held in self.headers)
+
+
+class Outgoing(NamedTuple):
+    """One record to be written. With `partition` p it goes to partition p mod n, else where its key says."""
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Listener(Protocol):
+    """Told of changes of ownership, from within `Source.poll` or beside it, never both at a time."""
+
+    async def assigned(self, partitions: Collection[Partition]) -> None:
+        """These, and no others, are ours from now on. Positions may be changed by `seek` here."""
+
+    async def revoked(self, partitions: Collection[Partition]) -> None:
+        """These are about to be given away. The last moment to commit; must come back within the drain budget."""
+
+
+class Source(Protocol):
+    """Reads the partitions it is assigned, in offset order within each."""
+
+    async def start(self, listener: Listener) -> None:
+        """Connect. `listener.assigned` is called once or more from then on. Raises `StreamError`."""
+
+    async def poll(
+        self, *, max_records: int, seconds: float, partitions: Collection[Partition] | None = None
+    ) -> Sequence[Received]:
+        """At most `max_records`, waiting up to `seconds` (longer during a rebalance) for the first; [] for none.
+
+        `partitions` restricts what is read; those left out keep their positions. Raises `StreamError` when this
+        reader is of no more use.
+        """
+
+    async def keep_alive(self) -> None:
+        """To be called when nothing is polled for long: says to the group that the reader lives. Moves nothing."""
+
+    async def position(self, partition: Partition) -> int:
+        """The next offset that `poll` returns; behind the last record it may pass over offsets without one."""
+
+    def seek(self, partition: Partition, offset: int) -> None:
+        """Go on reading there."""
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Keep, for the group, the first offset of each partition that is not finished. Raises `CommitRefusedError`."""
+
+    async def committed(self, partition: Partition) -> int | None:
+        """What was committed last, by any member of the group; null for nothing."""
+
+    async def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
+        """The offset the next record of each partition will get, as far as a reader may see."""
+
+    async def aclose(self) -> None:
+        """Leave. The listener is not called, nothing is committed."""
+
+
+class Sink(Protocol):
+    """Writes records."""
+
+    async def start(self) -> Self:
+        """Connect. Raises `StreamError`."""
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        """Return when every record is acknowledged. Order within a partition is kept.
+
+        Raises `StreamError` when one was refused; then any part of the others may have been written, and
+        sending again writes them twice.
+        """
+
+    async def aclose(self) -> None:
+        """Disconnect; what was not acknowledged is lost."""
