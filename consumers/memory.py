@@ -11,7 +11,7 @@ from zlib import crc32
 import anyio
 import anyio.lowlevel
 
-from consumers.stream import CommitRefusedError, Listener, Outgoing, Partition, Received, StreamError
+from consumers.stream import CommitRefusedError, Committed, Listener, Outgoing, Partition, Received, StreamError
 
 
 @dataclass(slots=True)
@@ -21,7 +21,7 @@ class MemoryTopics:
     partitions: Mapping[str, int]
     clock: Callable[[], int] = time.time_ns
     _logs: dict[Partition, list[Received]] = field(default_factory=dict)
-    _committed: dict[tuple[str, Partition], int] = field(default_factory=dict)
+    _committed: dict[tuple[str, Partition], Committed] = field(default_factory=dict)
     _arrived: anyio.Event = field(default_factory=anyio.Event)
 
     def append(self, record: Outgoing) -> Received:
@@ -39,10 +39,10 @@ class MemoryTopics:
     def all_of(self, topic: str) -> Iterable[Partition]:
         return [Partition(topic, index) for index in range(self.partitions[topic])]
 
-    def committed(self, group: str, partition: Partition) -> int | None:
+    def committed(self, group: str, partition: Partition) -> Committed | None:
         return self._committed.get((group, partition))
 
-    def commit(self, group: str, offsets: Mapping[Partition, int]) -> None:
+    def commit(self, group: str, offsets: Mapping[Partition, Committed]) -> None:
         self._committed |= {(group, partition): offset for partition, offset in offsets.items()}
 
     async def wait(self, seconds: float) -> None:
@@ -81,8 +81,12 @@ class MemorySource:
         assert listener is not None, "start() comes first"  # noqa: S101 - a caller's mistake, in tests only
         if self._positions:
             await listener.revoked(list(self._positions))
-        self._positions = {partition: self.topics.committed(self.group, partition) or 0 for partition in chosen}
+        self._positions = {partition: self._first(partition) for partition in chosen}
         await listener.assigned(chosen)
+
+    def _first(self, partition: Partition) -> int:
+        committed = self.topics.committed(self.group, partition)
+        return committed.offset if committed is not None else 0
 
     async def poll(
         self, *, max_records: int, seconds: float, partitions: Collection[Partition] | None = None
@@ -112,14 +116,15 @@ class MemorySource:
     def seek(self, partition: Partition, offset: int) -> None:
         self._positions[partition] = offset
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, Committed]) -> None:
         foreign = set(offsets) - set(self._positions)
         if foreign:
             raise CommitRefusedError(f"not assigned: {', '.join(map(str, sorted(foreign)))}")
         self.topics.commit(self.group, offsets)
 
-    async def committed(self, partition: Partition) -> int | None:
-        return self.topics.committed(self.group, partition)
+    async def committed(self, partitions: Collection[Partition]) -> Mapping[Partition, Committed]:
+        found = {partition: self.topics.committed(self.group, partition) for partition in partitions}
+        return {partition: kept for partition, kept in found.items() if kept is not None}
 
     async def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         return {partition: len(self.topics.log(partition)) for partition in partitions}

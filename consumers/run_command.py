@@ -18,7 +18,8 @@ from consumers.endpoints import endpoint_for
 from consumers.files import count_lines, read_items
 from consumers.journal import Journal
 from consumers.progress import Progress
-from consumers.run import FileRun, Limits
+from consumers.replays import Limits
+from consumers.run import FileRun
 from consumers.where import all_match, parse_where
 from replay.admission import Admission, Sampling
 from replay.bundle import Bundle

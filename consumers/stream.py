@@ -21,6 +21,10 @@ class CommitRefusedError(StreamError):
     """An offset was not committed, for the reader does not own the partition any more. Somebody else does."""
 
 
+class RecordRefusedError(StreamError):
+    """A record can never be written as it is: it is too large for its topic."""
+
+
 class Partition(NamedTuple):
     topic: str
     number: int
@@ -44,6 +48,13 @@ class Received:
     def size(self) -> int:
         """Bytes of value, key and headers."""
         return len(self.value) + len(self.key or b"") + sum(len(name) + len(held) for name, held in self.headers)
+
+
+class Committed(NamedTuple):
+    """What a group keeps of a partition: its first unfinished offset, and a note of at most 4,096 bytes."""
+
+    offset: int
+    note: str = ""
 
 
 class Outgoing(NamedTuple):
@@ -90,14 +101,14 @@ class Source(Protocol):
     def seek(self, partition: Partition, offset: int) -> None:
         """Go on reading there."""
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Keep, for the group, the first offset of each partition that is not finished. Raises `CommitRefusedError`."""
+    async def commit(self, offsets: Mapping[Partition, Committed]) -> None:
+        """Keep this for the group. Raises `CommitRefusedError`, or `StreamError` when its fate is not known."""
 
-    async def committed(self, partition: Partition) -> int | None:
-        """What was committed last, by any member of the group; null for nothing."""
+    async def committed(self, partitions: Collection[Partition]) -> Mapping[Partition, Committed]:
+        """What was committed last, by any member of the group; partitions without a commit are left out."""
 
     async def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
-        """The offset the next record of each partition will get, as far as a reader may see."""
+        """The offset behind the last record of each partition that a reader may see."""
 
     async def aclose(self) -> None:
         """Leave. The listener is not called, nothing is committed."""

@@ -10,7 +10,8 @@ import pytest
 
 from consumers.files import BadLine, TraceItem, Unanswered
 from consumers.journal import Journal
-from consumers.run import FileRun, Limits
+from consumers.replays import Limits
+from consumers.run import FileRun
 from replay.admission import Admission
 from replay.comparison import MODES
 from replay.contract import ToolContract

@@ -1,0 +1,127 @@
+"""What of a partition is finished: records end in any order, their offsets are committed in order.
+
+`Tracker` is the bookkeeping, pure; it knows only offsets that were begun, so gaps (transaction markers, compaction)
+need no care. A `Lease` is one assignment of one partition: what was begun under it is dropped when it is lost, and
+goes on when the partition is kept through a rebalance.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import anyio
+
+from consumers.stream import Partition
+
+
+class Tracker:
+    """Begun and finished offsets. Every operation takes constant time, amortised."""
+
+    def __init__(self) -> None:
+        self._begun: deque[int] = deque()
+        self._finished: set[int] = set()
+        self._position: int | None = None
+
+    @property
+    def watermark(self) -> int | None:
+        """The first offset that is not finished: everything below is. Null before anything was read."""
+        return self._begun[0] if self._begun else self._position
+
+    @property
+    def position(self) -> int | None:
+        """Behind the last offset that was begun, or passed over."""
+        return self._position
+
+    @property
+    def open(self) -> int:
+        """Records begun and not finished."""
+        return len(self._begun) - len(self._finished)
+
+    @property
+    def span(self) -> int:
+        """How many offsets the last one begun is ahead of the first unfinished one."""
+        return 0 if self._position is None or not self._begun else self._position - self._begun[0]
+
+    def begin(self, offset: int) -> bool:
+        """False when this offset was begun before: a reader that went back delivers it twice."""
+        if self._position is not None and offset < self._position:
+            return False
+        self._begun.append(offset)
+        self._position = offset + 1
+        return True
+
+    def finish(self, offset: int) -> None:
+        """Raises `ValueError` for an offset that was not begun or is finished: that would be our own mistake."""
+        if offset in self._finished or not self._begun or not self._begun[0] <= offset < (self._position or 0):
+            raise ValueError(f"offset {offset} is not open")
+        self._finished.add(offset)
+        while self._begun and self._begun[0] in self._finished:
+            self._finished.remove(self._begun.popleft())
+
+    def pass_to(self, position: int) -> None:
+        """With nothing open, the reader has passed over offsets that hold no record."""
+        if not self._begun and (self._position is None or position > self._position):
+            self._position = position
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """One partition, for one assignment. `committed` is what this group has kept of it, as far as known."""
+
+    partition: Partition
+    epoch: int
+    committed: int | None = None
+    tracker: Tracker = field(default_factory=Tracker)
+    lost: bool = False
+    seen: set[tuple[str, int]] = field(default_factory=set)
+    _scopes: set[anyio.CancelScope] = field(default_factory=set)
+
+    @property
+    def to_commit(self) -> int | None:
+        """A watermark beyond what was committed, or null: offsets never go back."""
+        mark = self.tracker.watermark
+        return mark if mark is not None and (self.committed is None or mark > self.committed) else None
+
+    def hold(self, scope: anyio.CancelScope) -> None:
+        """Work that is worth nothing once the partition is somebody else's."""
+        self._scopes.add(scope)
+
+    def release(self, scope: anyio.CancelScope) -> None:
+        self._scopes.discard(scope)
+
+    def lose(self) -> None:
+        self.lost = True
+        for scope in self._scopes:
+            scope.cancel()
+
+
+@dataclass(slots=True)
+class Leases:
+    """The partitions this reader owns. `epoch` counts assignments."""
+
+    epoch: int = 0
+    _held: dict[Partition, Lease] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Lease]:
+        return iter(self._held.values())
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def of(self, partition: Partition) -> Lease | None:
+        return self._held.get(partition)
+
+    def renew(self, kept: list[Lease], new: dict[Partition, int | None]) -> None:
+        """A new assignment: `kept` go on as they are, everything else is lost; `new` come with what was committed."""
+        self.epoch += 1
+        for lease in self._held.values():
+            if lease not in kept:
+                lease.lose()
+        fresh = [Lease(partition, self.epoch, committed) for partition, committed in new.items()]
+        self._held = {lease.partition: lease for lease in (*kept, *fresh)}
+
+    @property
+    def open(self) -> int:
+        return sum(lease.tracker.open for lease in self._held.values())
