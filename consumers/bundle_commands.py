@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from consumers.assembly import settings_of
 from consumers.files import BadLine, TraceItem, Unanswered, read_items, write_traces
-from consumers.run_command import DONE, print_json, print_lines, settings_of
+from consumers.run_command import DONE, print_json, print_lines
 from consumers.toolsets import load_toolsets
 from replay.bundle import check_lines, show_json
 from replay.bundle_diff import diff_bundles

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from consumers.assembly import settings_of
 from consumers.compare import Recording, bury, compare_lane, read_recording
 from consumers.files import read_items
 from consumers.journal import Journal
-from consumers.run_command import DONE, print_json, print_lines, settings_of
+from consumers.run_command import DONE, print_json, print_lines
 from consumers.toolsets import load_toolsets
 from consumers.where import parse_where
 from replay.bundle_infer import contracts_of

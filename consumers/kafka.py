@@ -156,7 +156,8 @@ class KafkaSource:
         return await _asked(self._consumer.position(TopicPartition(*partition)), f"position of {partition}")
 
     def seek(self, partition: Partition, offset: int) -> None:
-        self._consumer.seek(TopicPartition(*partition), offset)
+        with suppress(IllegalStateError):  # given away meanwhile: whoever owns it now has a position of its own
+            self._consumer.seek(TopicPartition(*partition), offset)
 
     async def commit(self, offsets: Mapping[Partition, Committed]) -> None:
         marks = {TopicPartition(*partition): OffsetAndMetadata(*kept) for partition, kept in offsets.items()}

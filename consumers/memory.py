@@ -114,7 +114,8 @@ class MemorySource:
         return self._positions[partition]
 
     def seek(self, partition: Partition, offset: int) -> None:
-        self._positions[partition] = offset
+        if partition in self._positions:
+            self._positions[partition] = offset
 
     async def commit(self, offsets: Mapping[Partition, Committed]) -> None:
         foreign = set(offsets) - set(self._positions)

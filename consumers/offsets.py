@@ -61,9 +61,13 @@ class Tracker:
             self._finished.remove(self._begun.popleft())
 
     def pass_to(self, position: int) -> None:
-        """With nothing open, the reader has passed over offsets that hold no record."""
-        if not self._begun and (self._position is None or position > self._position):
+        """The reader has gone on to there: offsets that were not begun hold nothing for it."""
+        if self._position is None or position > self._position:
             self._position = position
+
+
+#: Traces a lease remembers, to tell a copy: a producer that sends twice does so within seconds.
+REMEMBERED = 100_000
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +79,7 @@ class Lease:
     committed: int | None = None
     tracker: Tracker = field(default_factory=Tracker)
     lost: bool = False
-    seen: set[tuple[str, int]] = field(default_factory=set)
+    _seen: dict[tuple[str, int], None] = field(default_factory=dict)
     _scopes: set[anyio.CancelScope] = field(default_factory=set)
 
     @property
@@ -83,6 +87,16 @@ class Lease:
         """A watermark beyond what was committed, or null: offsets never go back."""
         mark = self.tracker.watermark
         return mark if mark is not None and (self.committed is None or mark > self.committed) else None
+
+    def repeats(self, trace_id: str, revision: int) -> bool:
+        """Whether this trace was read under this lease before, among the last `REMEMBERED`."""
+        identity = (trace_id, revision)
+        if identity in self._seen:
+            return True
+        self._seen[identity] = None
+        if len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return False
 
     def hold(self, scope: anyio.CancelScope) -> None:
         """Work that is worth nothing once the partition is somebody else's."""

@@ -113,6 +113,8 @@ class Replays(Generic[T]):
     clock: Callable[[], int] = time.time_ns
     spent: Spending = field(default_factory=Spending)
     in_flight: int = 0
+    #: Tasks taken and neither published nor given up.
+    unsettled: int = 0
     _own_faults: int = 0
 
     async def run(self, tasks: MemoryObjectReceiveStream[Task[T]]) -> None:
@@ -134,10 +136,13 @@ class Replays(Generic[T]):
     ) -> None:
         async with tasks, to_score:
             async for task in tasks:
+                self.unsettled += 1
                 self.in_flight += 1
                 result = await self._owned(task)
                 self.in_flight -= 1
-                if result is not None:
+                if result is None:
+                    self.unsettled -= 1
+                else:
                     await to_score.send(_Ended(Finished(task.job, result), task.ticket))
 
     async def _owned(self, task: Task[T]) -> Attempt | Unscored | None:
@@ -177,6 +182,7 @@ class Replays(Generic[T]):
                 comparisons = self._compared([item.finished for item in batch])
                 tickets = (item.ticket for item in batch)
                 await self.publish([Settled(*pair) for pair in zip(comparisons, tickets, strict=True)])
+                self.unsettled -= len(batch)
 
     def _compared(self, batch: list[Finished]) -> list[Comparison]:
         """Score a batch; if something in it breaks a comparator, score one by one and name it."""

@@ -19,6 +19,7 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from consumers.files import BadLine, Item, TraceItem, Unanswered
+from consumers.intake import jobs_of
 from consumers.journal import Journal
 from consumers.progress import Progress
 from consumers.replays import Limits, Replays, Settled, Spending, Task
@@ -185,15 +186,6 @@ class FileRun:
         for comparison in comparisons:
             self._count(comparison)
         self.progress.advance(len(comparisons), line=self._line, summary=self.summary)
-
-
-def jobs_of(
-    trace: Trace, decision: Admitted, *, planner: Planner, modes: Iterable[Mode], source: Source
-) -> Iterator[Job]:
-    """The units of an admitted trace, one per mode."""
-    for mode in modes:
-        plan = planner.plan(trace, mode, impossible=decision.not_replayable)
-        yield Job(plan, source, decision.probability, decision.admitted_as)
 
 
 def dead_letter(bad: BadLine, *, run_id: str, topic: str) -> DeadLetter:

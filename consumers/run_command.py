@@ -3,56 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from decimal import Decimal
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import anyio
 
-from consumers.endpoints import endpoint_for
+from consumers.assembly import (
+    admission_of,
+    asked_for,
+    comparer_of,
+    limits_of,
+    model_of,
+    modes_of,
+    planner_of,
+    run_id_of,
+    settings_of,
+)
 from consumers.files import count_lines, read_items
 from consumers.journal import Journal
 from consumers.progress import Progress
-from consumers.replays import Limits
 from consumers.run import FileRun
-from consumers.where import all_match, parse_where
-from replay.admission import Admission, Sampling
 from replay.bundle import Bundle
 from replay.bundle_diff import findings
-from replay.bundle_loader import load_bundle
-from replay.comparison import MODES, Mode
-from replay.divergence import Comparer
-from replay.errors import UsageError
 from replay.exact_json import Json, dumps
-from replay.execution import Budget
 from replay.models import Model
 from replay.planning import Planner
-from replay.routes import open_model
-from replay.settings import SETTINGS_FILE, Loaded, Settings, load_settings
+from replay.settings import Settings
 from replay.summary import Summary, summary_json
 from replay.summary_text import summary_lines
 
 DONE = 0
 STOPPED_BY_A_LIMIT = 4
 STANDARD_INPUT = "-"
-
-#: Arguments that are settings of the same name.
-_SETTING_FLAGS = (
-    "baseline",
-    "candidates",
-    "mode",
-    "any_bundle",
-    "sample",
-    "concurrency",
-    "max_usd",
-    "max_model_calls",
-    "route_url",
-)
 
 
 class RunOrder(NamedTuple):
@@ -81,20 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
     return replay_file(order, settings_of(arguments).settings)
 
 
-def settings_of(arguments: argparse.Namespace) -> Loaded:
-    """The settings as this command line sees them."""
-    named = arguments.config
-    found = Path(named) if named else Path(SETTINGS_FILE)
-    flags = {name: getattr(arguments, name, None) for name in _SETTING_FLAGS}
-    return load_settings(file=found if named or found.is_file() else None, environment=os.environ, flags=flags)
-
-
 def replay_file(order: RunOrder, settings: Settings) -> int:
     """Replay a file as the settings say, print the summary, return the exit code."""
-    baseline, candidate = _bundles(settings)
-    planner = Planner(baseline, candidate, _budget(settings))
+    planner = planner_of(settings)
     identity = _identity(order, settings, planner)
-    run_id = f"run-{sha256(dumps(identity, sort_keys=True)).hexdigest()[:24]}"
+    run_id = run_id_of("run", identity)
     with ExitStack() as stack:
         journal = stack.enter_context(Journal.open(order.out, identity={**identity, "run_id": run_id}))
         progress = stack.enter_context(Progress.on(count_lines(order.traces)))
@@ -113,13 +89,8 @@ class _Job(NamedTuple):
     progress: Progress
 
     async def run(self) -> Summary:
-        replayed = self.planner.replayed
-        model = open_model(replayed.route, endpoint_for(replayed, self.settings, os.environ))
-        try:
+        async with model_of(self.planner, self.settings) as model:
             return await self._file_run(model=model).run()
-        finally:
-            with anyio.move_on_after(5, shield=True):
-                await model.aclose()
 
     def _file_run(self, *, model: Model) -> FileRun:
         order, settings = self.order, self.settings
@@ -127,13 +98,13 @@ class _Job(NamedTuple):
             run_id=self.run_id,
             topic=order.topic,
             items=read_items(order.traces, max_line_bytes=settings.max_line_bytes),
-            admission=_admission(self.planner.baseline, settings, order.where),
+            admission=admission_of(self.planner.baseline, settings, order.where),
             planner=self.planner,
-            modes=_modes(settings),
-            comparer=Comparer(self.planner, settings.content, settings.max_record_bytes),
+            modes=modes_of(settings),
+            comparer=comparer_of(self.planner, settings),
             model=model,
             journal=self.journal,
-            limits=Limits(_decimal(settings.max_usd), settings.max_model_calls),
+            limits=limits_of(settings),
             limit=order.limit,
             concurrency=settings.concurrency,
             batch=settings.batch,
@@ -186,57 +157,8 @@ def _next_command(job: _Job, summary: Summary) -> str:
     return f"shadow-replay bundle diff {job.planner.baseline.directory} {job.planner.candidate.directory}"
 
 
-def _bundles(settings: Settings) -> tuple[Bundle, Bundle]:
-    if settings.baseline is None:
-        raise UsageError("no baseline: give --baseline BUNDLE, the directory of the bundle in production")
-    if len(settings.candidates) != 1:
-        raise UsageError(f"{len(settings.candidates)} candidates: a run takes one, give --candidate BUNDLE once")
-    return load_bundle(Path(settings.baseline)), load_bundle(Path(settings.candidates[0]))
-
-
-def _admission(baseline: Bundle, settings: Settings, where: Iterable[str]) -> Admission:
-    conditions = [parse_where(text) for text in where]
-    return Admission(
-        baseline,
-        Sampling(settings.sample, settings.sample_salt),
-        any_bundle=settings.any_bundle,
-        matches=(lambda trace: all_match(conditions, trace)) if conditions else None,
-    )
-
-
-def _budget(settings: Settings) -> Budget:
-    return Budget(
-        steps=settings.unit_steps,
-        tokens=settings.unit_tokens,
-        seconds=settings.unit_seconds,
-        usd=_decimal(settings.unit_usd),
-        call_seconds=settings.call_seconds,
-    )
-
-
-def _modes(settings: Settings) -> tuple[Mode, ...]:
-    return tuple(mode for mode in MODES if settings.mode in ("both", mode))
-
-
 def _identity(order: RunOrder, settings: Settings, planner: Planner) -> dict[str, Json]:
-    """What a run was asked to do. Limits and speed are left out: a run may go on with other ones."""
-    return {
-        "traces": order.topic,
-        "baseline": planner.baseline.digest,
-        "candidate": planner.candidate.digest,
-        "modes": list(_modes(settings)),
-        "where": sorted(order.where),
-        "limit": order.limit,
-        "sample": settings.sample,
-        "sample_salt": settings.sample_salt,
-        "any_bundle": settings.any_bundle,
-        "content": settings.content,
-        "max_record_bytes": settings.max_record_bytes,
-    }
-
-
-def _decimal(amount: float | None) -> Decimal | None:
-    return None if amount is None else Decimal(str(amount))
+    return {"traces": order.topic, "limit": order.limit, **asked_for(settings, planner, order.where)}
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -99,7 +99,7 @@ class Source(Protocol):
         """The next offset that `poll` returns; behind the last record it may pass over offsets without one."""
 
     def seek(self, partition: Partition, offset: int) -> None:
-        """Go on reading there."""
+        """Go on reading there. Without effect for a partition that is not assigned."""
 
     async def commit(self, offsets: Mapping[Partition, Committed]) -> None:
         """Keep this for the group. Raises `CommitRefusedError`, or `StreamError` when its fate is not known."""

@@ -1,0 +1,118 @@
+"""From settings to the parts of a replay: what `run`, `worker` and `window` are all made of."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+
+import anyio
+
+from consumers.endpoints import endpoint_for
+from consumers.replays import Limits
+from consumers.where import all_match, parse_where
+from replay.admission import Admission, Sampling
+from replay.bundle import Bundle
+from replay.bundle_loader import load_bundle
+from replay.comparison import MODES, Mode
+from replay.divergence import Comparer
+from replay.errors import UsageError
+from replay.exact_json import Json, dumps
+from replay.execution import Budget
+from replay.models import Model
+from replay.planning import Planner
+from replay.routes import open_model
+from replay.settings import SETTINGS_FILE, Loaded, Settings, load_settings, setting_names
+
+
+def settings_of(arguments: argparse.Namespace) -> Loaded:
+    """The settings as this command line sees them: arguments with the name of a setting are flags."""
+    named = arguments.config
+    found = Path(named) if named else Path(SETTINGS_FILE)
+    flags = {name: value for name, value in vars(arguments).items() if name in setting_names()}
+    return load_settings(file=found if named or found.is_file() else None, environment=os.environ, flags=flags)
+
+
+def planner_of(settings: Settings) -> Planner:
+    """Raises `UsageError` when a bundle is not named, `BundleError` when one cannot be used."""
+    return Planner(*_bundles(settings), _budget(settings))
+
+
+def admission_of(baseline: Bundle, settings: Settings, where: Iterable[str]) -> Admission:
+    conditions = [parse_where(text) for text in where]
+    return Admission(
+        baseline,
+        Sampling(settings.sample, settings.sample_salt),
+        any_bundle=settings.any_bundle,
+        matches=(lambda trace: all_match(conditions, trace)) if conditions else None,
+    )
+
+
+def modes_of(settings: Settings) -> tuple[Mode, ...]:
+    return tuple(mode for mode in MODES if settings.mode in ("both", mode))
+
+
+def comparer_of(planner: Planner, settings: Settings) -> Comparer:
+    return Comparer(planner, settings.content, settings.max_record_bytes)
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(_decimal(settings.max_usd), settings.max_model_calls)
+
+
+@asynccontextmanager
+async def model_of(planner: Planner, settings: Settings) -> AsyncIterator[Model]:
+    """The route of what is replayed, open for as long as the block lasts."""
+    replayed = planner.replayed
+    model = open_model(replayed.route, endpoint_for(replayed, settings, os.environ))
+    try:
+        yield model
+    finally:
+        with anyio.move_on_after(5, shield=True):
+            await model.aclose()
+
+
+def asked_for(settings: Settings, planner: Planner, where: Iterable[str]) -> dict[str, Json]:
+    """What makes two runs over the same traces the same run. Limits and speed are left out: they may change."""
+    return {
+        "baseline": planner.baseline.digest,
+        "candidate": planner.candidate.digest,
+        "modes": list(modes_of(settings)),
+        "where": sorted(where),
+        "sample": settings.sample,
+        "sample_salt": settings.sample_salt,
+        "any_bundle": settings.any_bundle,
+        "content": settings.content,
+        "max_record_bytes": settings.max_record_bytes,
+    }
+
+
+def run_id_of(kind: str, identity: dict[str, Json]) -> str:
+    """The same for the same request, so that whatever is started again goes on as itself."""
+    return f"{kind}-{sha256(dumps(identity, sort_keys=True)).hexdigest()[:24]}"
+
+
+def _bundles(settings: Settings) -> tuple[Bundle, Bundle]:
+    if settings.baseline is None:
+        raise UsageError("no baseline: give --baseline BUNDLE, the directory of the bundle in production")
+    if len(settings.candidates) != 1:
+        raise UsageError(f"{len(settings.candidates)} candidates: a run takes one, give --candidate BUNDLE once")
+    return load_bundle(Path(settings.baseline)), load_bundle(Path(settings.candidates[0]))
+
+
+def _budget(settings: Settings) -> Budget:
+    return Budget(
+        steps=settings.unit_steps,
+        tokens=settings.unit_tokens,
+        seconds=settings.unit_seconds,
+        usd=_decimal(settings.unit_usd),
+        call_seconds=settings.call_seconds,
+    )
+
+
+def _decimal(amount: float | None) -> Decimal | None:
+    return None if amount is None else Decimal(str(amount))

@@ -1,0 +1,487 @@
+"""`worker` and `window`: records of the traces topic in, comparisons and watermarks out, offsets committed in order.
+
+    source.poll -> held -> decode, admit -> replays in flight -> outbox -> finished -> watermark -> commit
+
+Records end out of order; a partition's offset is committed up to its first unfinished record, after everything
+below it has been acknowledged by the comparison topic, and so has a watermark that says so. What is read and not
+finished is bounded in records and bytes: the intake polls no more than there is room for. A rebalance waits for
+the replays in flight within a budget; partitions that are kept go on with their work, that of the others is dropped
+and done again by their new owner (at least once: a comparison that is made twice has the same id).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import anyio
+import anyio.lowlevel
+from anyio.streams.memory import MemoryObjectSendStream
+
+from consumers import telemetry as tel
+from consumers.dead_letters import BadRecords
+from consumers.intake import Intake
+from consumers.kafka_config import COMMIT_SECONDS
+from consumers.offsets import Lease, Leases
+from consumers.outbox import Outbox
+from consumers.replays import Limits, Replays, Settled, Spending, Task
+from consumers.stream import CommitRefusedError, Committed, Partition, Received, Source, StreamError
+from consumers.telemetry import Telemetry
+from replay.admission import Refused
+from replay.comparison import Comparison
+from replay.divergence import Comparer, Job
+from replay.errors import RecordError
+from replay.models import Model
+
+#: One poll takes no more, however much room there is: the loop stays responsive.
+_MOST_PER_POLL = 500
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What may be read and not finished, and how long things may take. Bytes are those of records, as read."""
+
+    concurrency: int = 32
+    batch: int = 64
+    bytes_in_flight: int = 64 << 20
+    span: int = 24_000
+    commit_seconds: float = 1.0
+    drain_seconds: float = 20.0
+    grace_seconds: float = 25.0
+    poll_interval_seconds: float = 600.0
+
+    @property
+    def records(self) -> int:
+        """Enough that no replay waits for a poll, and few enough to drop at a rebalance."""
+        return 2 * self.concurrency + self.batch
+
+
+@dataclass(slots=True, eq=False)
+class _Reading:
+    """A record that was read and is not finished."""
+
+    record: Received
+    lease: Lease
+    since: float
+    left: int = 1
+    outcomes: dict[str, str] = field(default_factory=dict)
+
+
+class Ended(NamedTuple):
+    """How a worker ended. `stopped_by` names the limit; null for a stop that was asked for, or the end of a window."""
+
+    stopped_by: str | None
+    drained: bool
+
+
+@dataclass(slots=True)
+class Worker:
+    """One member. `until` bounds each partition (a window); without it the worker runs until `stop`.
+
+    It is its source's listener. `note` is what is committed beside each offset; `observe` is told of every
+    comparison that was published, `passed` of what became of every record: "admitted", why it was refused, or
+    "dead_letter" with its stage.
+    """
+
+    source: Source
+    outbox: Outbox
+    intake: Intake
+    comparer: Comparer
+    model: Model
+    telemetry: Telemetry
+    capacity: Capacity = field(default_factory=Capacity)
+    limits: Limits = field(default_factory=Limits)
+    bad_records: BadRecords = field(default_factory=lambda: BadRecords(None, None))
+    until: Mapping[Partition, int] | None = None
+    note: Callable[[Partition], str] = lambda _: ""
+    observe: Callable[[Comparison], None] = lambda _: None
+    passed: Callable[[str], None] = lambda _: None
+    clock: Callable[[], int] = time.time_ns
+    monotonic: Callable[[], float] = time.monotonic
+    spent: Spending = field(default_factory=Spending)
+    leases: Leases = field(default_factory=Leases)
+    ready: bool = False
+    _open: dict[_Reading, None] = field(default_factory=dict)
+    _bytes: int = 0
+    _largest: float = 1 << 16
+    _stopped_by: str | None = None
+    _stopping: bool = False
+    _last_poll: float = 0.0
+    _polling: bool = False
+    _changed: anyio.Event = field(default_factory=anyio.Event)
+    _steady: anyio.Event = field(default_factory=anyio.Event)
+    _committing: anyio.Lock = field(default_factory=anyio.Lock)
+    _intake_scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    _ending: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    _replays: Replays[_Reading] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._replays = Replays(
+            run_id=self.outbox.run_id,
+            comparer=self.comparer,
+            model=self.model,
+            publish=self._publish,
+            concurrency=self.capacity.concurrency,
+            batch=self.capacity.batch,
+            clock=self.clock,
+            spent=self.spent,
+        )
+
+    async def run(self) -> Ended:
+        """Work until stopped, the window's end, or a limit; then drain, commit and leave.
+
+        Raises `StreamError` when the source is of no more use, `RecordRefusedError` when a result can never be
+        written. Nothing that is not published is committed, however it ends.
+        """
+        self._steady.set()
+        self._last_poll = self.monotonic()
+        await self.source.start(self)
+        try:
+            async with self._attended():
+                drained = await self._work()
+            return Ended(self._stopped_by, drained)
+        finally:
+            await self.source.aclose()
+
+    def stop(self) -> None:
+        """Read nothing more; `run` comes back when what is in flight has ended, or the grace is over."""
+        self._stopping = True
+        self._intake_scope.cancel()
+        self._end_within_grace()
+
+    # -- ownership: called by the source ----------------------------------------------------------------------
+
+    async def revoked(self, partitions: Collection[Partition]) -> None:
+        """Hand nothing more on, let what is in flight end, commit it. All within the budget of a rebalance."""
+        self._steady = anyio.Event()
+        if not partitions:
+            return
+        with anyio.move_on_after(self.capacity.drain_seconds):
+            await self._until(lambda: self._replays.unsettled == 0)
+        with anyio.move_on_after(COMMIT_SECONDS):
+            await self.commit()
+
+    async def assigned(self, partitions: Collection[Partition]) -> None:
+        """Kept partitions go on where they were, when nobody else has committed for them in between."""
+        try:
+            committed = await self.source.committed(partitions)
+        except StreamError as error:
+            self.telemetry.log.warning("committed_unknown", reason=str(error))
+            committed = None
+        kept = [lease for lease in self.leases if lease.partition in partitions and _untouched(lease, committed)]
+        self._renew(partitions, kept, committed or {})
+        self._steady.set()
+        self._change()
+
+    def _renew(
+        self, partitions: Collection[Partition], kept: list[Lease], committed: Mapping[Partition, Committed]
+    ) -> None:
+        self.telemetry.count(tel.LOST, by=len(self.leases) - len(kept))
+        going = {lease.partition for lease in kept}
+        new = {partition: committed.get(partition) for partition in partitions if partition not in going}
+        self.leases.renew(kept, {partition: mark.offset if mark else None for partition, mark in new.items()})
+        for lease in kept:
+            if lease.tracker.position is not None:
+                self.source.seek(lease.partition, lease.tracker.position)
+        for partition, mark in new.items():
+            if mark is not None and self.until is None:
+                self.source.seek(partition, mark.offset)
+        for reading in [reading for reading in self._open if reading.lease.lost]:
+            self._close(reading)
+        self.telemetry.count(tel.REBALANCES)
+        self.telemetry.count(tel.KEPT, by=len(kept))
+        self.telemetry.log.info("assigned", epoch=self.leases.epoch, kept=len(kept), new=sorted(map(str, new)))
+
+    # -- working ----------------------------------------------------------------------------------------------
+
+    async def _work(self) -> bool:
+        """Read, replay, and once the intake is closed let everything end. False when the grace was not enough."""
+        to_replay, tasks = anyio.create_memory_object_stream[Task[_Reading]](0)
+        with self._ending:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._replays.run, tasks)
+                async with to_replay:
+                    with self._intake_scope:
+                        await self._read(to_replay)
+                if self._stopped_by is not None:
+                    self._end_within_grace()
+        with anyio.move_on_after(COMMIT_SECONDS, shield=True):
+            await self.commit()
+        return not self._ending.cancelled_caught
+
+    def _end_within_grace(self) -> None:
+        self._ending.deadline = anyio.current_time() + self.capacity.grace_seconds
+
+    async def _read(self, to_replay: MemoryObjectSendStream[Task[_Reading]]) -> None:
+        held: deque[_Reading] = deque()
+        while not self._stopping and self._stopped_by is None:
+            if held:
+                await self._steady.wait()
+                await self._take(held.popleft(), to_replay)
+            elif not await self._room():
+                continue
+            elif self._at_end():
+                return
+            else:
+                held += self._begin(await self._poll())
+
+    async def _room(self) -> bool:
+        """Whether anything may be read; when not, wait for something to end."""
+        if len(self._open) < self.capacity.records and self._bytes < self.capacity.bytes_in_flight:
+            return True
+        await self._wait(_POLL_SECONDS)
+        return False
+
+    async def _poll(self) -> Sequence[Received]:
+        room = self.capacity.records - len(self._open)
+        by_size = int((self.capacity.bytes_in_flight - self._bytes) / self._largest)
+        self._polling = True
+        try:
+            return await self.source.poll(
+                max_records=max(1, min(room, by_size, _MOST_PER_POLL)), seconds=_POLL_SECONDS, partitions=self._wanted()
+            )
+        finally:
+            self._polling = False
+            self._last_poll = self.monotonic()
+
+    def _wanted(self) -> list[Partition] | None:
+        """Partitions that are not too far ahead of their first unfinished record, and not at their end."""
+        wanted = [lease.partition for lease in self.leases if self._wants(lease)]
+        return None if len(wanted) == len(self.leases) else wanted
+
+    def _wants(self, lease: Lease) -> bool:
+        if self.until is not None and (lease.tracker.position or 0) >= self.until[lease.partition]:
+            return False
+        return lease.tracker.span < self.capacity.span
+
+    def _begin(self, records: Sequence[Received]) -> list[_Reading]:
+        """Enter what was polled, before anything is awaited: from here on each record is somebody's."""
+        begun: list[_Reading] = []
+        for record in records:
+            lease = self.leases.of(record.partition)
+            if lease is None:  # read before its assignment was told: it will be read again
+                self._put_back(records, record.partition)
+            elif self._beyond(record):
+                lease.tracker.pass_to(self._end(record.partition))
+            elif lease.tracker.begin(record.offset):
+                begun.append(self._entered(record, lease))
+        return begun
+
+    def _entered(self, record: Received, lease: Lease) -> _Reading:
+        reading = _Reading(record, lease, self.monotonic())
+        self._open[reading] = None
+        self._bytes += record.size
+        self._largest = max(record.size, 0.99 * self._largest)
+        return reading
+
+    def _put_back(self, records: Sequence[Received], partition: Partition) -> None:
+        first = min(record.offset for record in records if record.partition == partition)
+        self.source.seek(partition, first)
+
+    def _beyond(self, record: Received) -> bool:
+        return self.until is not None and record.offset >= self._end(record.partition)
+
+    def _end(self, partition: Partition) -> int:
+        return (self.until or {}).get(partition, 0)
+
+    async def _take(self, reading: _Reading, to_replay: MemoryObjectSendStream[Task[_Reading]]) -> None:
+        if reading.lease.lost:
+            return
+        try:
+            found = self.intake.read(reading.record, reading.lease.repeats)
+        except RecordError as error:
+            await self._bury(reading, error)
+            return
+        self.bad_records.count(reading.record.partition, bad=False)
+        if isinstance(found, Refused):
+            self._pass(reading, found.reason)
+            await anyio.lowlevel.checkpoint()
+        elif self._may_begin():
+            await self._hand_on(reading, found, to_replay)
+
+    async def _hand_on(
+        self, reading: _Reading, jobs: list[Job], to_replay: MemoryObjectSendStream[Task[_Reading]]
+    ) -> None:
+        reading.left = len(jobs)
+        self.passed("admitted")
+        if not jobs:  # all of it was done by an earlier start
+            self._finish(reading)
+        for job in jobs:
+            await self._steady.wait()
+            if reading.lease.lost:
+                return
+            self.spent.begin(job)
+            await to_replay.send(Task(job, reading, reading.lease))
+
+    def _may_begin(self) -> bool:
+        """A limit that is reached leaves the record unfinished: the next start begins with it."""
+        self._stopped_by = self._stopped_by or self.spent.reached(self.limits)
+        return self._stopped_by is None
+
+    async def _bury(self, reading: _Reading, error: RecordError) -> None:
+        too_many = self.bad_records.count(reading.record.partition, bad=True)
+        if too_many is not None:
+            self._stopped_by = f"{too_many}, the last one: {error}"
+            return
+        if reading.record.offset >= (reading.lease.committed or 0):  # below, an earlier start has buried it
+            await self.outbox.bury(reading.record, error)
+        self.telemetry.count(tel.DEAD_LETTERS, error.stage)
+        self.telemetry.log.warning("dead_letter", **_origin(reading.record), stage=error.stage, reason=str(error))
+        self._pass(reading, f"dead_letter.{error.stage}")
+
+    def _pass(self, reading: _Reading, outcome: str) -> None:
+        self.telemetry.count(tel.RECORDS, outcome)
+        self.passed(outcome)
+        self._finish(reading)
+
+    # -- results ----------------------------------------------------------------------------------------------
+
+    async def _publish(self, settled: Sequence[Settled[_Reading]]) -> None:
+        ours = [item for item in settled if not item.ticket.lease.lost]
+        await self.outbox.publish([item.comparison for item in ours])
+        for item in ours:
+            self._settle(item.comparison, item.ticket)
+        self._change()
+
+    def _settle(self, comparison: Comparison, reading: _Reading) -> None:
+        self.telemetry.comparison(comparison)
+        self.observe(comparison)
+        reading.outcomes[comparison.mode] = comparison.disposition
+        reading.left -= 1
+        if reading.left == 0:
+            self.telemetry.count(tel.RECORDS, "replayed")
+            self.telemetry.log.info(
+                "replayed", **_origin(reading.record), trace_id=comparison.trace_id, **reading.outcomes
+            )
+            self._finish(reading)
+
+    def _finish(self, reading: _Reading) -> None:
+        if reading in self._open:
+            reading.lease.tracker.finish(reading.record.offset)
+            self._close(reading)
+
+    def _close(self, reading: _Reading) -> None:
+        del self._open[reading]
+        self._bytes -= reading.record.size
+        self._change()
+
+    # -- offsets ----------------------------------------------------------------------------------------------
+
+    async def commit(self) -> None:
+        """Publish watermarks, then keep the same offsets for the group. Never raises for a broker or a rebalance."""
+        async with self._committing:
+            await self._pass_over_gaps()
+            due = {lease: mark for lease in self.leases if (mark := lease.to_commit) is not None}
+            if not due:
+                return
+            began = self.monotonic()
+            try:
+                await self.outbox.mark([(lease.partition, mark) for lease, mark in due.items()], now=self.clock())
+                await self.source.commit(
+                    {lease.partition: Committed(mark, self.note(lease.partition)) for lease, mark in due.items()}
+                )
+            except StreamError as error:
+                refused = isinstance(error, CommitRefusedError)
+                self.telemetry.count(tel.COMMITS, "refused" if refused else "failed")
+                self.telemetry.log.warning("commit_failed", reason=str(error), refused=refused)
+                return
+            for lease, mark in due.items():
+                lease.committed = mark
+            self.telemetry.count(tel.COMMITS, "committed")
+            self.telemetry.observe(tel.COMMIT_SECONDS, self.monotonic() - began)
+
+    async def _pass_over_gaps(self) -> None:
+        """Behind the last record there may be offsets without one; a watermark that stays there looks like lag."""
+        for lease in list(self.leases):
+            if not self._steady.is_set() or self._stopping:
+                return  # a poll that was cut short may have moved the position over records that nobody has
+            try:
+                position = await self.source.position(lease.partition)
+            except StreamError:
+                continue  # it is being given away, or its broker is away: the next commit asks again
+            end = self._end(lease.partition) if self.until is not None else position
+            lease.tracker.pass_to(min(position, end))
+
+    def _at_end(self) -> bool:
+        """Whether a window has read all it may; what is in flight does not matter for that."""
+        if self.until is None or len(self.leases) < len(self.until):
+            return False
+        return all((lease.tracker.position or 0) >= self._end(lease.partition) for lease in self.leases)
+
+    # -- attendance -------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _attended(self) -> AsyncIterator[None]:
+        """Commits and gauges in their own rhythm, a sign of life when nothing is polled, for as long as it lasts."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._attend)
+            yield
+            group.cancel_scope.cancel()
+
+    async def _attend(self) -> None:
+        while True:
+            await anyio.sleep(self.capacity.commit_seconds)
+            await self.commit()
+            await self._show_life()
+            await self._report()
+
+    async def _show_life(self) -> None:
+        silent = self.monotonic() - self._last_poll
+        if silent > self.capacity.poll_interval_seconds / 3 and not self._polling and self._steady.is_set():
+            await self.source.keep_alive()
+            self._last_poll = self.monotonic()
+
+    async def _report(self) -> None:
+        gauges = {
+            tel.RECORDS_OPEN: len(self._open),
+            tel.BYTES_OPEN: self._bytes,
+            tel.REPLAYS_OPEN: self._replays.unsettled,
+            tel.PARTITIONS: len(self.leases),
+            tel.OLDEST: self.monotonic() - next(iter(self._open)).since if self._open else 0.0,
+        }
+        for metric, value in gauges.items():
+            self.telemetry.gauge(metric, value)
+        try:
+            ends = await self.source.ends([lease.partition for lease in self.leases])
+        except StreamError as error:
+            self.ready = False
+            self.telemetry.log.warning("broker_away", reason=str(error))
+            return
+        self.ready = self._steady.is_set()
+        for lease in self.leases:
+            labels = (lease.partition.topic, str(lease.partition.number))
+            if lease.committed is not None and lease.partition in ends:
+                self.telemetry.gauge(tel.POSITION, lease.committed, *labels)
+                self.telemetry.gauge(tel.LAG, ends[lease.partition] - lease.committed, *labels)
+
+    # -- waiting ----------------------------------------------------------------------------------------------
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def _wait(self, seconds: float) -> None:
+        changed = self._changed
+        with anyio.move_on_after(seconds):
+            await changed.wait()
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            await self._wait(_POLL_SECONDS)
+
+
+def _untouched(lease: Lease, committed: Mapping[Partition, Committed] | None) -> bool:
+    """Whether the group's offset is the one this lease has kept: then nobody has worked on it in between."""
+    if committed is None:
+        return False
+    found = committed.get(lease.partition)
+    return (found.offset if found is not None else None) == lease.committed
+
+
+def _origin(record: Received) -> dict[str, object]:
+    return {"topic": record.partition.topic, "partition": record.partition.number, "offset": record.offset}
