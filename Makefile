@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
-.PHONY: setup demo test lint types imports check bench lock clean help
+.PHONY: setup demo test lint types imports check bench kafka lock clean help
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -33,16 +33,22 @@ check: test lint types imports ## all of the above
 bench: setup ## measure against named references in the same run
 	$(BIN)/python -m bench
 
+kafka: $(BIN)/python ## a real broker on 127.0.0.1:9092 until Ctrl-C, for trying the service
+	@$(BIN)/python tests/support/local_kafka.py
+
 lock: $(BIN)/python ## choose new versions, with hashes, for every platform
 	$(BIN)/python -m pip --quiet install uv
 	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml locks/build.in --output-file locks/runtime.txt
 	$(BIN)/uv pip compile $(LOCK_FLAGS) pyproject.toml locks/build.in --extra litellm --extra dev --extra bench \
 	  --output-file locks/dev.txt
+	$(BIN)/uv pip compile $(LOCK_FLAGS) --constraint locks/dev.txt pyproject.toml locks/build.in --extra litellm \
+	  --output-file locks/image.txt
 
 LOCK_FLAGS := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links --constraint locks/constraints.txt
 
-clean: ## remove what was made here
+# The broker's jars and data stay in .kafka: they cost a download, and may hold topics someone wants.
+clean: ## remove what was made here, but not .kafka
 	rm -rf $(VENV) demo-out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 
 $(BIN)/python:

@@ -102,6 +102,13 @@ def read_stream(stream: BinaryIO, *, name: str, max_line_bytes: int = MAX_LINE_B
         raise UsageError(f"{name}: cannot be read after line {number}: {error.strerror or error}") from None
 
 
+def read_lines(path: str) -> Iterator[bytes]:
+    """The lines of a file or of standard input as they are, without their newlines. Raises as `read_items` does."""
+    with _opened(path) as stream:
+        for line in stream:
+            yield line.removesuffix(b"\n")
+
+
 def count_lines(path: str) -> int | None:
     """Count the lines of a file, for a progress bar; null where counting would use up or cannot reach the end."""
     if not Path(path).is_file():

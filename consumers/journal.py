@@ -6,17 +6,15 @@ that is never done, or paid for, again.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from consumers.line_file import append, open_whole, whole_lines, write_whole
 from replay.comparison import Comparison, DeadLetter
 from replay.errors import RecordError, UsageError
 from replay.exact_json import Json, dumps, loads
-from replay.trace import Record
 from replay.wire import decode, encode
 
 COMPARISONS = "comparisons.jsonl"
@@ -42,26 +40,25 @@ class Journal:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             _check_identity(directory, identity)
-            files = [_open_whole(directory / name, afresh=afresh) for name in (COMPARISONS, DEAD_LETTERS)]
+            files = [open_whole(directory / name, afresh=afresh) for name in (COMPARISONS, DEAD_LETTERS)]
         except OSError as error:
             raise UsageError(f"{directory}: cannot be written: {error.strerror}") from None
         return cls(directory, *files)
 
     def comparisons(self) -> Iterator[Comparison]:
         """What earlier starts of this run have finished."""
-        for line in _lines(self._directory / COMPARISONS):
+        for line, _ in whole_lines(self._directory / COMPARISONS):
             yield decode(Comparison, line)
 
     def dead_lines(self) -> Iterator[DeadLetter]:
-        for line in _lines(self._directory / DEAD_LETTERS):
+        for line, _ in whole_lines(self._directory / DEAD_LETTERS):
             yield decode(DeadLetter, line)
 
     def write(self, comparisons: list[Comparison]) -> None:
-        """Append whole lines. They are with the operating system when this returns: a kill -9 does not lose them."""
-        _append(self._comparisons, comparisons)
+        append(self._comparisons, map(encode, comparisons))
 
     def bury(self, letters: list[DeadLetter]) -> None:
-        _append(self._dead_letters, letters)
+        append(self._dead_letters, map(encode, letters))
 
     def summarise(self, summary: dict[str, Json]) -> Path:
         path = self._directory / SUMMARY
@@ -76,13 +73,6 @@ class Journal:
     ) -> None:
         self._comparisons.close()
         self._dead_letters.close()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old or the new one, never half of one."""
-    partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_bytes(data + b"\n")
-    partial.replace(path)
 
 
 def _check_identity(directory: Path, identity: dict[str, Json]) -> None:
@@ -102,51 +92,3 @@ def _check_identity(directory: Path, identity: dict[str, Json]) -> None:
             f"{directory}: holds another run (different: {', '.join(differing)}); "
             "give --out another directory, or the same arguments to go on"
         )
-
-
-def _open_whole(path: Path, *, afresh: bool) -> BinaryIO:
-    """Open for appending, behind the last whole line or at the beginning."""
-    file = path.open("ab")
-    _lock(file, path)
-    with path.open("rb") as reader:
-        end = 0 if afresh else _end_of_last_line(reader)
-    if end != file.seek(0, os.SEEK_END):
-        file.truncate(end)
-        file.seek(end)
-    return file
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    """One process at a time. The lock goes with the process, however it ends."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise UsageError(f"{path}: another process is writing here; give --out another directory") from None
-
-
-def _end_of_last_line(reader: BinaryIO, block: int = 1 << 16) -> int:
-    position = reader.seek(0, os.SEEK_END)
-    while position > 0:
-        start = max(0, position - block)
-        reader.seek(start)
-        newline = reader.read(position - start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        position = start
-    return 0
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as reader:
-        yield from reader
-
-
-def _append(file: BinaryIO, records: list[Comparison] | list[DeadLetter]) -> None:
-    lines: list[bytes] = [_line(record) for record in records]
-    file.write(b"".join(lines))
-    file.flush()
-
-
-def _line(record: Record) -> bytes:
-    return encode(record) + b"\n"

@@ -239,7 +239,12 @@ class KafkaSink:
         if partition is not None:
             partition %= await self._count(producer, record.topic)
         future: asyncio.Future[object] = await producer.send(
-            record.topic, record.value, key=record.key, partition=partition, headers=record.headers
+            record.topic,
+            record.value,
+            key=record.key,
+            partition=partition,
+            timestamp_ms=record.timestamp_ms,
+            headers=list(record.headers),
         )
         future.add_done_callback(_looked_at)
         return future
@@ -331,6 +336,18 @@ class KafkaCluster:
         asked = [TopicPartition(*partition) for partition in partitions]
         found = await _asked(self._consumer.beginning_offsets(asked), "first offsets") if asked else {}
         return {_partition(tp): offset for tp, offset in found.items()}
+
+    async def commit(self, group: str, marks: Mapping[Partition, Committed]) -> None:
+        """Keep offsets for a group that has no members. Raises `StreamError`."""
+        member = AIOKafkaConsumer(group_id=group, **reading(self.kafka), **_client_options(self.kafka))
+        offsets = {TopicPartition(*partition): OffsetAndMetadata(*mark) for partition, mark in marks.items()}
+        member.assign(list(offsets))
+        await _started(member, self.kafka)
+        try:
+            await _asked(member.commit(offsets), f"offsets of {group}")
+        finally:
+            with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+                await member.stop()
 
     async def group_offsets(self, group: str, partitions: Collection[Partition]) -> Mapping[Partition, Committed]:
         return await _group_offsets(self._admin, group, partitions)

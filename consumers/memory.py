@@ -28,7 +28,8 @@ class MemoryTopics:
         """Raises `StreamError` for a topic that does not exist."""
         partition = self._partition(record)
         log = self.log(partition)
-        received = Received(partition, len(log), record.value, record.key, self.clock() // 1_000_000, record.headers)
+        written = self.clock() // 1_000_000 if record.timestamp_ms is None else record.timestamp_ms
+        received = Received(partition, len(log), record.value, record.key, written, record.headers)
         log.append(received)
         self._arrived.set()
         return received

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -25,17 +25,16 @@ from consumers.assembly import (
 from consumers.files import count_lines, read_items
 from consumers.journal import Journal
 from consumers.progress import Progress
+from consumers.report import Report
 from consumers.run import FileRun
-from replay.bundle import Bundle
-from replay.bundle_diff import findings
 from replay.exact_json import Json, dumps
 from replay.models import Model
 from replay.planning import Planner
 from replay.settings import Settings
-from replay.summary import Summary, summary_json
-from replay.summary_text import summary_lines
+from replay.summary import Summary
 
 DONE = 0
+COULD_NOT_RUN = 3
 STOPPED_BY_A_LIMIT = 4
 STANDARD_INPUT = "-"
 
@@ -113,48 +112,11 @@ class _Job(NamedTuple):
 
 
 def _report(job: _Job, summary: Summary) -> None:
-    order, planner, settings = job.order, job.planner, job.settings
-    severe = [finding.text for finding in findings(planner.baseline, planner.candidate) if finding.severity >= _SEVERE]
-    written = summary_json(
-        summary,
-        facts={
-            "run_id": job.run_id,
-            "baseline": planner.baseline.digest,
-            "candidate": planner.candidate.digest,
-            "not_exercised": list(planner.not_exercised),
-            "findings": list(severe),
-        },
-        worst=settings.worst,
-    )
+    report = Report(job.run_id, job.planner, job.settings, summary, str(job.order.out))
+    written = report.as_json()
     job.journal.summarise(written)
-    print_json(written) if order.as_json else print_lines(_summary_lines(job, summary, severe))
-
-
-def _summary_lines(job: _Job, summary: Summary, severe: Sequence[str]) -> Iterable[str]:
-    baseline, candidate = job.planner.baseline, job.planner.candidate
-    return summary_lines(
-        summary,
-        title=f"{_named(baseline, candidate)} -> {_named(candidate, baseline)}, results in {job.order.out}",
-        not_exercised=[f"{surface} has changed" for surface in job.planner.not_exercised],
-        findings=severe,
-        worst=job.settings.worst,
-        next_command=_next_command(job, summary),
-    )
-
-
-_SEVERE = 3
-
-
-def _named(bundle: Bundle, other: Bundle) -> str:
-    """Two releases of one assistant carry its name; then their directories tell them apart."""
-    name = bundle.name if bundle.name != other.name else f"{bundle.name} {bundle.directory.name}"
-    return f"{name} ({bundle.digest[:15]})"
-
-
-def _next_command(job: _Job, summary: Summary) -> str:
-    if summary.stopped_by is not None:
-        return f"the same command with a higher limit goes on where this one stopped ({job.order.out})"
-    return f"shadow-replay bundle diff {job.planner.baseline.directory} {job.planner.candidate.directory}"
+    go_on = f"the same command with a higher limit goes on where this one stopped ({job.order.out})"
+    print_json(written) if job.order.as_json else print_lines(report.lines(go_on=go_on))
 
 
 def _identity(order: RunOrder, settings: Settings, planner: Planner) -> dict[str, Json]:

@@ -58,13 +58,17 @@ class Committed(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """One record to be written. With `partition` p it goes to partition p mod n, else where its key says."""
+    """One record to be written. With `partition` p it goes to partition p mod n, else where its key says.
+
+    Without a timestamp, it gets the time at which it is written.
+    """
 
     topic: str
     value: bytes
     key: bytes | None = None
     partition: int | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_ms: int | None = None
 
 
 class Listener(Protocol):

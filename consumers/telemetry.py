@@ -132,12 +132,17 @@ def _made(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Hist
 # -- logs -------------------------------------------------------------------------------------------------------
 
 
-def open_log(settings: Settings, stream: TextIO | None = None, **bound: object) -> FilteringBoundLogger:
-    """A log to `stream` (standard error): text on a terminal, else a JSON object a line, each with `bound`."""
+def open_log(
+    settings: Settings, stream: TextIO | None = None, *, least: int = logging.DEBUG, **bound: object
+) -> FilteringBoundLogger:
+    """A log to `stream` (standard error): text on a terminal, else a JSON object a line, each with `bound`.
+
+    `least` is what a process is quiet below, whatever the settings say.
+    """
     where = stream if stream is not None else sys.stderr
     as_text = settings.log == "text" or (settings.log == "auto" and where.isatty())
     renderer: Processor = structlog.dev.ConsoleRenderer(colors=where.isatty()) if as_text else _json
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    level = max(least, logging.getLevelNamesMapping()[settings.log_level.upper()])
     logger = structlog.wrap_logger(
         structlog.PrintLogger(where),
         processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper("iso", utc=True), renderer],

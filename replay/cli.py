@@ -120,21 +120,81 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print results as JSON")
 
 
-def _run_arguments(parser: argparse.ArgumentParser) -> None:
+def _replay_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is replayed, and how much of it at most."""
     _common(parser)
-    parser.add_argument("traces", metavar="TRACES", help="file of trace/1 or agent-trajectory/1 lines, .gz too, or -")
     parser.add_argument("--baseline", metavar="BUNDLE", help="directory of the bundle in production")
     parser.add_argument("--candidate", metavar="BUNDLE", action="append", dest="candidates", help="bundle on trial")
     parser.add_argument("--mode", choices=["forced", "free", "both"], help="which replays to make (default both)")
     parser.add_argument("--where", metavar="PATH=VALUE", action="append", default=[], help="only such traces")
-    parser.add_argument("--limit", type=_count, metavar="N", help="read at most N traces")
     parser.add_argument("--concurrency", metavar="N", help="replays in flight (default 32)")
     parser.add_argument("--sample", metavar="SHARE", help="share of conversations, 0 to 1")
     parser.add_argument("--any-bundle", action="store_const", const=True, help="replay other bundles' traces too")
     parser.add_argument("--max-usd", metavar="USD", help="stop the intake when this much was spent")
     parser.add_argument("--max-model-calls", metavar="N", help="stop the intake after this many model calls")
     parser.add_argument("--route-url", metavar="URL", help="model endpoint, in place of the bundle's")
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    _replay_arguments(parser)
+    parser.add_argument("traces", metavar="TRACES", help="file of trace/1 or agent-trajectory/1 lines, .gz too, or -")
+    parser.add_argument("--limit", type=_count, metavar="N", help="read at most N traces")
     parser.add_argument("--out", metavar="DIR", required=True, help="results; the same directory again = go on")
+
+
+def _kafka_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", dest="kafka_bootstrap", help="Kafka brokers")
+
+
+def _worker_arguments(parser: argparse.ArgumentParser) -> None:
+    _replay_arguments(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("--group", metavar="NAME", dest="worker_group", help="group (default: one per request)")
+
+
+def _window_arguments(parser: argparse.ArgumentParser) -> None:
+    _replay_arguments(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("--from", metavar="TIME", dest="begin", help='ISO-8601 or "2h ago": the first record')
+    parser.add_argument("--to", metavar="TIME", dest="end", default="now", help="the first record not to replay")
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped or killed")
+
+
+def _feed_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="settings file (default: shadow-replay.toml if there is one)")
+    _kafka_arguments(parser)
+    parser.add_argument("--host", metavar="ADDRESS", dest="feed_host", help="address to listen on (default loopback)")
+    parser.add_argument("--port", metavar="P", dest="feed_port", help="port to listen on (default 8420)")
+    parser.add_argument("--state", metavar="FILE", dest="feed_state", help="SQLite file (default feed.sqlite)")
+
+
+def _create_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("--partitions", type=_count, default=8, metavar="N", help="of the traces topic (default 8)")
+    parser.add_argument("--comparison-partitions", type=_count, metavar="N", help="default: as many as traces")
+    parser.add_argument("--replication", type=_count, default=1, metavar="N", help="copies of each (default 1)")
+    parser.add_argument("--retention-hours", type=float, default=168.0, metavar="H", help="default 168")
+    parser.add_argument(
+        "--max-message-bytes", type=_count, default=8 << 20, metavar="B", help="largest trace (default 8 MiB)"
+    )
+
+
+def _produce_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("traces", metavar="TRACES", help="file of trace/1 or agent-trajectory/1 lines, .gz too, or -")
+    parser.add_argument("--limit", type=_count, metavar="N", help="at most N records")
+    parser.add_argument(
+        "--timestamps", choices=["now", "recorded"], default="now", help="of the records (default now)"
+    )
+    parser.add_argument("--raw", action="store_true", help="lines as they are, good or not")
+
+
+def _lag_arguments(parser: argparse.ArgumentParser) -> None:
+    _replay_arguments(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("--group", metavar="NAME", dest="worker_group", help="default: that of a worker so called")
 
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:
@@ -196,6 +256,10 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 _COMMANDS = (
     Command("run", "replay a file of traces against a candidate bundle", _run_arguments, "consumers.run_command:run"),
+    Command("worker", "replay the traces topic, as it grows", _worker_arguments, "consumers.worker_command:worker"),
+    Command("window", "replay a time window of it, once", _window_arguments, "consumers.window_command:window"),
+    Command("feed", "serve what was compared, live", _feed_arguments, "consumers.feed_command:feed"),
+    Command("lag", "say how far a worker is behind", _lag_arguments, "consumers.topics_command:lag"),
     Command(
         "compare", "compare two recordings, without a model", _compare_arguments, "consumers.compare_command:compare"
     ),
@@ -220,11 +284,16 @@ _GROUPS = {
         ),
     ),
     "traces": (
-        "work with trace files",
+        "work with traces",
         (
             Command(
                 "convert", "write any trace file as trace/1", _convert_arguments, "consumers.bundle_commands:convert"
             ),
+            Command("produce", "put a file on the topic", _produce_arguments, "consumers.topics_command:produce"),
         ),
+    ),
+    "topics": (
+        "work with the service's topics",
+        (Command("create", "make those that are not there", _create_arguments, "consumers.topics_command:create"),),
     ),
 }

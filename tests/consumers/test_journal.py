@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.journal import COMPARISONS, Journal, write_whole
+from consumers.journal import COMPARISONS, Journal
+from consumers.line_file import write_whole
 from replay.comparison import Comparison, DeadLetter, Source
 from replay.errors import UsageError
 

@@ -151,7 +151,7 @@ def test_results_are_written_while_the_run_goes_on(tmp_path):
             async with anyio.create_task_group() as group:
                 group.start_soon(file_run.run)
                 with anyio.fail_after(10):
-                    while not (early := len(list(journal.comparisons()))):  # noqa: ASYNC110 - a file has no event
+                    while not (early := len(list(journal.comparisons()))):
                         await anyio.sleep(0.01)
                 release.set()
         return early
