@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self, TypeVar
 
 import anyio
+import anyio.lowlevel
 from aiokafka import (
     AIOKafkaConsumer,
     AIOKafkaProducer,
@@ -367,6 +368,7 @@ async def _started(client: Any, kafka: KafkaSettings) -> None:
     try:
         with anyio.fail_after(kafka.request_seconds):
             await client.start()
+            await anyio.lowlevel.checkpoint()  # a client stopped before its tasks have begun fails in stopping
     except (KafkaError, OSError, TimeoutError) as error:
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True), suppress(KafkaError):
             await stop()

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
-from consumers.feed_access import Access
+from consumers.access import Access
 from consumers.telemetry import Telemetry
 from replay.settings import WorkerSettings, secret_of
 
@@ -29,7 +30,7 @@ async def serve_status(worker: WorkerSettings, member: Readiness, telemetry: Tel
         yield
         return
     token = secret_of(worker.http_token, worker.http_token_file, "worker_http_token")
-    access = Access.of(host=worker.http_host, port=worker.http_port, token=token, origins=())
+    access = Access.of(host=worker.http_host, token=token, setting="worker_http_host")
     runner = web.AppRunner(_application(access, member, telemetry), access_log=None)
     await runner.setup()
     try:
@@ -37,6 +38,19 @@ async def serve_status(worker: WorkerSettings, member: Readiness, telemetry: Tel
         yield
     finally:
         await runner.cleanup()
+
+
+def guarded_by(access: Access) -> Middleware:
+    """Ask the rules before every request."""
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        refused = access.refusal(request.path, request.headers)
+        if refused is not None:
+            return web.json_response({"error": refused.reason}, status=refused.status)
+        return await handler(request)
+
+    return guarded
 
 
 def _application(access: Access, member: Readiness, telemetry: Telemetry) -> web.Application:
@@ -49,7 +63,7 @@ def _application(access: Access, member: Readiness, telemetry: Telemetry) -> web
     async def ready(_: web.Request) -> web.Response:
         return web.Response(text="ready\n" if member.ready else "not ready\n", status=200 if member.ready else 503)
 
-    application = web.Application(middlewares=[access.middleware])
+    application = web.Application(middlewares=[guarded_by(access)])
     application.router.add_get("/metrics", metrics)
     application.router.add_get("/healthz", alive)
     application.router.add_get("/readyz", ready)

@@ -40,6 +40,10 @@ from replay.models import Model
 #: One poll takes no more, however much room there is: the loop stays responsive.
 _MOST_PER_POLL = 500
 _POLL_SECONDS = 0.5
+#: Before any size is known, a poll takes as if so many records filled the room. Later, the largest of the last ones
+#: counts, forgotten by this factor per record.
+_FIRST_POLL = 8
+_FORGET = 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Worker:
     ready: bool = False
     _open: dict[_Reading, None] = field(default_factory=dict)
     _bytes: int = 0
-    _largest: float = 1 << 16
+    _largest: float = field(init=False)
     _stopped_by: str | None = None
     _stopping: bool = False
     _last_poll: float = 0.0
@@ -121,6 +125,7 @@ class Worker:
     _replays: Replays[_Reading] = field(init=False)
 
     def __post_init__(self) -> None:
+        self._largest = self.capacity.bytes_in_flight / _FIRST_POLL
         self._replays = Replays(
             run_id=self.outbox.run_id,
             comparer=self.comparer,
@@ -153,6 +158,11 @@ class Worker:
         self._stopping = True
         self._intake_scope.cancel()
         self._end_within_grace()
+
+    @property
+    def bytes_open(self) -> int:
+        """Bytes of records read and not finished."""
+        return self._bytes
 
     # -- ownership: called by the source ----------------------------------------------------------------------
 
@@ -276,7 +286,7 @@ class Worker:
         reading = _Reading(record, lease, self.monotonic())
         self._open[reading] = None
         self._bytes += record.size
-        self._largest = max(record.size, 0.99 * self._largest)
+        self._largest = max(record.size, _FORGET * self._largest)
         return reading
 
     def _put_back(self, records: Sequence[Received], partition: Partition) -> None:

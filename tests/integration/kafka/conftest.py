@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from brokers import find_broker
+from kafka_service import Stand
 from local_kafka import LocalKafka
 
 
@@ -53,3 +54,11 @@ def local_kafka(tmp_path: Path) -> Iterator[Callable[..., LocalKafka]]:
 def topic_names() -> TopicNames:
     suffix = uuid4().hex[:12]
     return TopicNames(*(f"{name}-{suffix}" for name in ("traces", "comparisons", "dead-letters", "verdicts")))
+
+
+@pytest.fixture
+def stand(kafka_bootstrap: str, topic_names: TopicNames) -> Stand:
+    """The shared broker with topics of the test's own, not made yet."""
+    return Stand(
+        kafka_bootstrap, topic_names.traces, topic_names.comparisons, topic_names.dead_letters, topic_names.verdicts
+    )

@@ -1,0 +1,129 @@
+"""The same traces through `run`, `worker` and `window`: what is found does not depend on the way there."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kafka_service import eventually, judged, repeated
+from processes import CORPUS, comparisons, shadow_replay
+
+BANKING = CORPUS / "agentdojo-banking.jsonl.gz"
+PRODUCTION = "agentdojo/banking/claude-3-5-sonnet-20240620"
+CANDIDATE = "agentdojo/banking/claude-3-5-sonnet-20241022"
+
+
+@pytest.fixture(scope="module")
+def bundles(model_of, bundle_of):
+    url = model_of(BANKING, CANDIDATE)
+    return "--baseline", bundle_of(BANKING, PRODUCTION), "--candidate", bundle_of(BANKING, CANDIDATE, url)
+
+
+@pytest.fixture(scope="module")
+def by_run(bundles, tmp_path_factory):
+    out = tmp_path_factory.mktemp("by-run") / "out"
+    shadow_replay("run", BANKING, *bundles, "--out", out)
+    return comparisons(out)
+
+
+def test_worker_window_and_run_find_the_same(stand, bundles, by_run, tmp_path):
+    stand.create(partitions=3)
+    stand.run("traces", "produce", BANKING)
+    with stand.member(tmp_path / "worker.log", *bundles) as worker:
+        eventually(lambda: stand.lag(*bundles)["lag"] == 0, 90, alive=worker)
+        worker.terminate()
+    by_worker = stand.compared
+    window = stand.run("window", *bundles, "--from", "1h ago", "--json")
+    summary = json.loads(window.stdout)
+    by_window = [item for item in stand.compared if item["run_id"] == summary["run_id"]]
+
+    assert len(by_run) == len(by_worker) == len(by_window) == 2 * 32
+    assert judged(by_run) == judged(by_worker) == judged(by_window)
+    assert repeated(by_worker) == repeated(by_window) == 0
+    assert (summary["traces"], summary["admitted"], summary["refused"]) == (544, 32, {"other_bundle": 512})
+    assert watermarks(stand, summary["run_id"]) == stand.ends(stand.traces)
+    assert watermarks(stand, by_worker[0]["run_id"]) == stand.ends(stand.traces)
+
+
+def watermarks(stand, run_id) -> dict[int, int]:
+    marks = [mark for mark in stand.of_schema(stand.comparisons, "watermark/1") if mark["run_id"] == run_id]
+    return {mark["partition"]: mark["offset"] for mark in marks}
+
+
+def test_a_window_takes_what_was_recorded_between_its_times(stand, bundles, tmp_path):
+    """From is in, to is out; and what a killed window has published is not made again."""
+    stand.create(partitions=2)
+    traces = tmp_path / "traces.jsonl"
+    start = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    with traces.open("wb") as file:
+        for number, line in enumerate(banking_traces(tmp_path)):
+            stamp = int((start + timedelta(minutes=number)).timestamp() * 1e9)
+            file.write(json.dumps(json.loads(line) | {"started_at": stamp}).encode() + b"\n")
+    stand.run("topics", "create", "--retention-hours", "1000000")
+    stand.run("traces", "produce", traces, "--timestamps", "recorded")
+    between = ("--from", "2026-03-01T12:05:00Z", "--to", "2026-03-01T12:15:00+00:00")
+    window = stand.run("window", *bundles, *between, "--json")
+    summary = json.loads(window.stdout)
+    found = {(item["production_started_at"] // 10**9 - int(start.timestamp())) // 60 for item in stand.compared}
+    assert found == set(range(5, 15))
+    assert summary["traces"] == 10
+
+    again = json.loads(stand.run("window", *bundles, "--resume", summary["run_id"], "--json").stdout)
+    assert [lane["dispositions"] for lane in again["lanes"]] == [lane["dispositions"] for lane in summary["lanes"]]
+    assert repeated(stand.compared) == 0
+    refused = stand.run("window", *bundles, "--mode", "free", "--resume", summary["run_id"], check=3)
+    assert "give the same ones to go on" in refused.stderr
+    assert "there is no run" in stand.run("window", *bundles, "--resume", "window-none", check=3).stderr
+
+
+def banking_traces(folder):
+    """The production traces of the pair, as `trace/1`."""
+    shadow_replay("traces", "convert", BANKING, folder / "all.jsonl")
+    lines = (folder / "all.jsonl").read_bytes().splitlines()
+    mine = [line for line in lines if json.loads(line)["bundle"]["id"] == PRODUCTION]
+    assert len(mine) == 32
+    return mine
+
+
+def test_a_window_that_is_killed_goes_on_and_makes_nothing_twice(stand, model_of, bundle_of, tmp_path):
+    stand.create(partitions=2)
+    log = tmp_path / "requests.jsonl"
+    url = model_of(BANKING, CANDIDATE, "--latency", "0.05", "--log", log)
+    bundles = ("--baseline", bundle_of(BANKING, PRODUCTION), "--candidate", bundle_of(BANKING, CANDIDATE, url))
+    stand.run("traces", "produce", BANKING)
+    options = (*bundles, "--concurrency", "2")
+    window = stand.start(tmp_path / "window.log", *options, "--from", "1h ago", command="window")
+    eventually(lambda: len(stand.compared) > 15, 60, alive=window, every=0.05)
+    window.kill()
+    done = {item["comparison_id"] for item in stand.compared}
+    run_id = stand.compared[0]["run_id"]
+    before = log.stat().st_size
+    summary = json.loads(stand.run("window", *options, "--resume", run_id, "--json").stdout)
+    asked = {json.loads(line)["comparison_id"] for line in log.read_bytes()[before:].splitlines()}
+    assert asked
+    assert not asked & done, "finished work was paid for again"
+    assert repeated(stand.compared) == 0
+    assert len(judged(stand.compared)) == 64
+    counted = Counter()
+    for lane in summary["lanes"]:
+        counted.update(lane["dispositions"])
+    assert counted.total() == 64
+    assert (summary["traces"], summary["admitted"]) == (544, 32)
+
+
+def test_a_window_says_what_is_wrong_with_its_times(stand, bundles):
+    stand.create(partitions=1)
+    assert "is no time: expected ISO-8601" in stand.run("window", *bundles, "--from", "yesterday", check=3).stderr
+    assert "--from is missing" in stand.run("window", *bundles, check=3).stderr
+    refused = stand.run("window", *bundles, "--from", "1h ago", "--to", "2h ago", check=3)
+    assert "the window is empty" in refused.stderr
+
+
+def test_a_topic_that_is_not_there_is_said_before_anything_starts(stand, bundles, tmp_path):
+    refused = stand.run("worker", *bundles, check=3)
+    assert f"there is no topic {stand.traces}" in refused.stderr
+    assert "topics create" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
