@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import answers, engine, routes, startup, toolcalls
+from bench import answers, engine, routes, startup, toolcalls, worker
 
-for benchmark in (startup, routes, toolcalls, answers, engine):
+for benchmark in (startup, routes, toolcalls, answers, engine, worker):
     benchmark.main()

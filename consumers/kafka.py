@@ -66,6 +66,7 @@ _NOT_OURS = (
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _CLOSE_SECONDS = 10.0
 _ASK_SECONDS = 30.0
+_ASK_AGAIN_SECONDS = 0.2
 
 
 class _Token(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types for it
@@ -154,7 +155,7 @@ class KafkaSource:
             self._consumer.resume(*(assigned & self._consumer.assignment()))
 
     async def position(self, partition: Partition) -> int:
-        return await _asked(self._consumer.position(TopicPartition(*partition)), f"position of {partition}")
+        return await _asked(lambda: self._consumer.position(TopicPartition(*partition)), f"position of {partition}")
 
     def seek(self, partition: Partition, offset: int) -> None:
         with suppress(IllegalStateError):  # given away meanwhile: whoever owns it now has a position of its own
@@ -304,7 +305,7 @@ class KafkaCluster:
 
     async def partitions(self, topic: str) -> list[Partition]:
         """Raises `StreamError` when there is no such topic."""
-        for described in await _asked(self._admin.describe_topics([topic]), f"topic {topic}"):
+        for described in await _asked(lambda: self._admin.describe_topics([topic]), f"topic {topic}"):
             if not described["error_code"]:
                 return sorted(Partition(topic, found["partition"]) for found in described["partitions"])
         where = self.kafka.bootstrap
@@ -313,7 +314,7 @@ class KafkaCluster:
     async def create(self, stream: NewStream) -> bool:
         """Make a topic; false when it is there already. Raises `StreamError`."""
         new = NewTopic(stream.name, stream.partitions, stream.replication, topic_configs=dict(stream.configs))
-        response = await _asked(self._admin.create_topics([new]), f"topic {stream.name}")
+        response = await _asked(lambda: self._admin.create_topics([new]), f"topic {stream.name}")
         (_, code, *words), *_ = response.topic_errors
         error = for_code(code)
         if error is NoError:
@@ -326,7 +327,7 @@ class KafkaCluster:
         """The first offset of each partition with a record timestamp of at least `ms`; its end when there is none."""
         ends = await self.ends(partitions)
         asked = {TopicPartition(*partition): ms for partition in partitions}
-        found = await _asked(self._consumer.offsets_for_times(asked), "offsets by time") if asked else {}
+        found = await _asked(lambda: self._consumer.offsets_for_times(asked), "offsets by time") if asked else {}
         offsets = {_partition(tp): hit.offset for tp, hit in found.items() if hit is not None}
         return {partition: min(offsets.get(partition, ends[partition]), ends[partition]) for partition in partitions}
 
@@ -335,7 +336,7 @@ class KafkaCluster:
 
     async def beginnings(self, partitions: Collection[Partition]) -> Mapping[Partition, int]:
         asked = [TopicPartition(*partition) for partition in partitions]
-        found = await _asked(self._consumer.beginning_offsets(asked), "first offsets") if asked else {}
+        found = await _asked(lambda: self._consumer.beginning_offsets(asked), "first offsets") if asked else {}
         return {_partition(tp): offset for tp, offset in found.items()}
 
     async def commit(self, group: str, marks: Mapping[Partition, Committed]) -> None:
@@ -345,7 +346,7 @@ class KafkaCluster:
         member.assign(list(offsets))
         await _started(member, self.kafka)
         try:
-            await _asked(member.commit(offsets), f"offsets of {group}")
+            await _asked(lambda: member.commit(offsets), f"offsets of {group}")
         finally:
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                 await member.stop()
@@ -379,25 +380,32 @@ async def _started(client: Any, kafka: KafkaSettings) -> None:
         raise
 
 
-async def _asked(question: Awaitable[T], what: str) -> T:
-    try:
-        with anyio.fail_after(_ASK_SECONDS):
-            return await question
-    except (KafkaError, TimeoutError, ConnectionError) as error:
-        raise StreamError(f"asking for the {what}: {_words(error)}") from error
+async def _asked(ask: Callable[[], Awaitable[T]], what: str) -> T:
+    """Ask until it is answered: a broker that has just started has no coordinator for some seconds."""
+    last: Exception = TimeoutError()
+    with anyio.move_on_after(_ASK_SECONDS):
+        while True:
+            try:
+                return await ask()
+            except (KafkaError, ConnectionError) as error:
+                last = error
+                if not getattr(error, "retriable", False):
+                    break
+            await anyio.sleep(_ASK_AGAIN_SECONDS)
+    raise StreamError(f"asking for the {what}: {_words(last)}") from last
 
 
 async def _group_offsets(
     admin: AIOKafkaAdminClient, group: str, partitions: Collection[Partition]
 ) -> Mapping[Partition, Committed]:
     asked = [TopicPartition(*partition) for partition in partitions]
-    found = await _asked(admin.list_consumer_group_offsets(group, partitions=asked), f"offsets of {group}")
+    found = await _asked(lambda: admin.list_consumer_group_offsets(group, partitions=asked), f"offsets of {group}")
     return {_partition(tp): Committed(kept.offset, kept.metadata) for tp, kept in found.items() if kept.offset >= 0}
 
 
 async def _ends(consumer: AIOKafkaConsumer, partitions: Collection[Partition]) -> Mapping[Partition, int]:
     asked = [TopicPartition(*partition) for partition in partitions]
-    found = await _asked(consumer.end_offsets(asked), "last offsets") if asked else {}
+    found = await _asked(lambda: consumer.end_offsets(asked), "last offsets") if asked else {}
     return {_partition(tp): offset for tp, offset in found.items()}
 
 

@@ -23,13 +23,15 @@ import anyio.lowlevel
 from anyio.streams.memory import MemoryObjectSendStream
 
 from consumers import telemetry as tel
+from consumers.backlog import Backlog, Reading
+from consumers.commits import Commits
 from consumers.dead_letters import BadRecords
 from consumers.intake import Intake
 from consumers.kafka_config import COMMIT_SECONDS
 from consumers.offsets import Lease, Leases
 from consumers.outbox import Outbox
 from consumers.replays import Limits, Replays, Settled, Spending, Task
-from consumers.stream import CommitRefusedError, Committed, Partition, Received, Source, StreamError
+from consumers.stream import Committed, Partition, Received, Source, StreamError
 from consumers.telemetry import Telemetry
 from replay.admission import Refused
 from replay.comparison import Comparison
@@ -37,13 +39,7 @@ from replay.divergence import Comparer, Job
 from replay.errors import RecordError
 from replay.models import Model
 
-#: One poll takes no more, however much room there is: the loop stays responsive.
-_MOST_PER_POLL = 500
 _POLL_SECONDS = 0.5
-#: Before any size is known, a poll takes as if so many records filled the room. Later, the largest of the last ones
-#: counts, forgotten by this factor per record.
-_FIRST_POLL = 8
-_FORGET = 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +59,6 @@ class Capacity:
     def records(self) -> int:
         """Enough that no replay waits for a poll, and few enough to drop at a rebalance."""
         return 2 * self.concurrency + self.batch
-
-
-@dataclass(slots=True, eq=False)
-class _Reading:
-    """A record that was read and is not finished."""
-
-    record: Received
-    lease: Lease
-    since: float
-    left: int = 1
-    outcomes: dict[str, str] = field(default_factory=dict)
 
 
 class Ended(NamedTuple):
@@ -110,22 +95,20 @@ class Worker:
     spent: Spending = field(default_factory=Spending)
     leases: Leases = field(default_factory=Leases)
     ready: bool = False
-    _open: dict[_Reading, None] = field(default_factory=dict)
-    _bytes: int = 0
-    _largest: float = field(init=False)
+    backlog: Backlog = field(init=False)
     _stopped_by: str | None = None
     _stopping: bool = False
     _last_poll: float = 0.0
     _polling: bool = False
     _changed: anyio.Event = field(default_factory=anyio.Event)
     _steady: anyio.Event = field(default_factory=anyio.Event)
-    _committing: anyio.Lock = field(default_factory=anyio.Lock)
     _intake_scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _ending: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    _replays: Replays[_Reading] = field(init=False)
+    _replays: Replays[Reading] = field(init=False)
+    _commits: Commits = field(init=False)
 
     def __post_init__(self) -> None:
-        self._largest = self.capacity.bytes_in_flight / _FIRST_POLL
+        self.backlog = Backlog(self.capacity.records, self.capacity.bytes_in_flight)
         self._replays = Replays(
             run_id=self.outbox.run_id,
             comparer=self.comparer,
@@ -135,6 +118,16 @@ class Worker:
             batch=self.capacity.batch,
             clock=self.clock,
             spent=self.spent,
+        )
+        self._commits = Commits(
+            source=self.source,
+            outbox=self.outbox,
+            leases=self.leases,
+            telemetry=self.telemetry,
+            until=self.until,
+            note=self.note,
+            clock=self.clock,
+            monotonic=self.monotonic,
         )
 
     async def run(self) -> Ended:
@@ -158,11 +151,6 @@ class Worker:
         self._stopping = True
         self._intake_scope.cancel()
         self._end_within_grace()
-
-    @property
-    def bytes_open(self) -> int:
-        """Bytes of records read and not finished."""
-        return self._bytes
 
     # -- ownership: called by the source ----------------------------------------------------------------------
 
@@ -201,8 +189,7 @@ class Worker:
         for partition, mark in new.items():
             if mark is not None and self.until is None:
                 self.source.seek(partition, mark.offset)
-        for reading in [reading for reading in self._open if reading.lease.lost]:
-            self._close(reading)
+        self.backlog.drop_lost()
         self.telemetry.count(tel.REBALANCES)
         self.telemetry.count(tel.KEPT, by=len(kept))
         self.telemetry.log.info("assigned", epoch=self.leases.epoch, kept=len(kept), new=sorted(map(str, new)))
@@ -211,7 +198,7 @@ class Worker:
 
     async def _work(self) -> bool:
         """Read, replay, and once the intake is closed let everything end. False when the grace was not enough."""
-        to_replay, tasks = anyio.create_memory_object_stream[Task[_Reading]](0)
+        to_replay, tasks = anyio.create_memory_object_stream[Task[Reading]](0)
         with self._ending:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._replays.run, tasks)
@@ -227,34 +214,26 @@ class Worker:
     def _end_within_grace(self) -> None:
         self._ending.deadline = anyio.current_time() + self.capacity.grace_seconds
 
-    async def _read(self, to_replay: MemoryObjectSendStream[Task[_Reading]]) -> None:
-        held: deque[_Reading] = deque()
+    async def _read(self, to_replay: MemoryObjectSendStream[Task[Reading]]) -> None:
+        held: deque[Reading] = deque()
         while not self._stopping and self._stopped_by is None:
             if held:
                 await self._steady.wait()
                 await self._take(held.popleft(), to_replay)
-            elif not await self._room():
-                continue
             elif self._at_end():
                 return
             else:
                 held += self._begin(await self._poll())
 
-    async def _room(self) -> bool:
-        """Whether anything may be read; when not, wait for something to end."""
-        if len(self._open) < self.capacity.records and self._bytes < self.capacity.bytes_in_flight:
-            return True
-        await self._wait(_POLL_SECONDS)
-        return False
-
     async def _poll(self) -> Sequence[Received]:
-        room = self.capacity.records - len(self._open)
-        by_size = int((self.capacity.bytes_in_flight - self._bytes) / self._largest)
+        """Read what there is room for; without room, wait for something to end."""
+        room = self.backlog.room
+        if not room:
+            await self._wait(_POLL_SECONDS)
+            return ()
         self._polling = True
         try:
-            return await self.source.poll(
-                max_records=max(1, min(room, by_size, _MOST_PER_POLL)), seconds=_POLL_SECONDS, partitions=self._wanted()
-            )
+            return await self.source.poll(max_records=room, seconds=_POLL_SECONDS, partitions=self._wanted())
         finally:
             self._polling = False
             self._last_poll = self.monotonic()
@@ -269,9 +248,9 @@ class Worker:
             return False
         return lease.tracker.span < self.capacity.span
 
-    def _begin(self, records: Sequence[Received]) -> list[_Reading]:
+    def _begin(self, records: Sequence[Received]) -> list[Reading]:
         """Enter what was polled, before anything is awaited: from here on each record is somebody's."""
-        begun: list[_Reading] = []
+        begun: list[Reading] = []
         for record in records:
             lease = self.leases.of(record.partition)
             if lease is None:  # read before its assignment was told: it will be read again
@@ -279,15 +258,8 @@ class Worker:
             elif self._beyond(record):
                 lease.tracker.pass_to(self._end(record.partition))
             elif lease.tracker.begin(record.offset):
-                begun.append(self._entered(record, lease))
+                begun.append(self.backlog.enter(record, lease, now=self.monotonic()))
         return begun
-
-    def _entered(self, record: Received, lease: Lease) -> _Reading:
-        reading = _Reading(record, lease, self.monotonic())
-        self._open[reading] = None
-        self._bytes += record.size
-        self._largest = max(record.size, _FORGET * self._largest)
-        return reading
 
     def _put_back(self, records: Sequence[Received], partition: Partition) -> None:
         first = min(record.offset for record in records if record.partition == partition)
@@ -299,7 +271,7 @@ class Worker:
     def _end(self, partition: Partition) -> int:
         return (self.until or {}).get(partition, 0)
 
-    async def _take(self, reading: _Reading, to_replay: MemoryObjectSendStream[Task[_Reading]]) -> None:
+    async def _take(self, reading: Reading, to_replay: MemoryObjectSendStream[Task[Reading]]) -> None:
         if reading.lease.lost:
             return
         try:
@@ -315,7 +287,7 @@ class Worker:
             await self._hand_on(reading, found, to_replay)
 
     async def _hand_on(
-        self, reading: _Reading, jobs: list[Job], to_replay: MemoryObjectSendStream[Task[_Reading]]
+        self, reading: Reading, jobs: list[Job], to_replay: MemoryObjectSendStream[Task[Reading]]
     ) -> None:
         reading.left = len(jobs)
         self.passed("admitted")
@@ -333,7 +305,7 @@ class Worker:
         self._stopped_by = self._stopped_by or self.spent.reached(self.limits)
         return self._stopped_by is None
 
-    async def _bury(self, reading: _Reading, error: RecordError) -> None:
+    async def _bury(self, reading: Reading, error: RecordError) -> None:
         too_many = self.bad_records.count(reading.record.partition, bad=True)
         if too_many is not None:
             self._stopped_by = f"{too_many}, the last one: {error}"
@@ -344,21 +316,21 @@ class Worker:
         self.telemetry.log.warning("dead_letter", **_origin(reading.record), stage=error.stage, reason=str(error))
         self._pass(reading, f"dead_letter.{error.stage}")
 
-    def _pass(self, reading: _Reading, outcome: str) -> None:
+    def _pass(self, reading: Reading, outcome: str) -> None:
         self.telemetry.count(tel.RECORDS, outcome)
         self.passed(outcome)
         self._finish(reading)
 
     # -- results ----------------------------------------------------------------------------------------------
 
-    async def _publish(self, settled: Sequence[Settled[_Reading]]) -> None:
+    async def _publish(self, settled: Sequence[Settled[Reading]]) -> None:
         ours = [item for item in settled if not item.ticket.lease.lost]
         await self.outbox.publish([item.comparison for item in ours])
         for item in ours:
             self._settle(item.comparison, item.ticket)
         self._change()
 
-    def _settle(self, comparison: Comparison, reading: _Reading) -> None:
+    def _settle(self, comparison: Comparison, reading: Reading) -> None:
         self.telemetry.comparison(comparison)
         self.observe(comparison)
         reading.outcomes[comparison.mode] = comparison.disposition
@@ -370,52 +342,15 @@ class Worker:
             )
             self._finish(reading)
 
-    def _finish(self, reading: _Reading) -> None:
-        if reading in self._open:
-            reading.lease.tracker.finish(reading.record.offset)
-            self._close(reading)
-
-    def _close(self, reading: _Reading) -> None:
-        del self._open[reading]
-        self._bytes -= reading.record.size
+    def _finish(self, reading: Reading) -> None:
+        self.backlog.finish(reading)
         self._change()
 
     # -- offsets ----------------------------------------------------------------------------------------------
 
     async def commit(self) -> None:
-        """Publish watermarks, then keep the same offsets for the group. Never raises for a broker or a rebalance."""
-        async with self._committing:
-            await self._pass_over_gaps()
-            due = {lease: mark for lease in self.leases if (mark := lease.to_commit) is not None}
-            if not due:
-                return
-            began = self.monotonic()
-            try:
-                await self.outbox.mark([(lease.partition, mark) for lease, mark in due.items()], now=self.clock())
-                await self.source.commit(
-                    {lease.partition: Committed(mark, self.note(lease.partition)) for lease, mark in due.items()}
-                )
-            except StreamError as error:
-                refused = isinstance(error, CommitRefusedError)
-                self.telemetry.count(tel.COMMITS, "refused" if refused else "failed")
-                self.telemetry.log.warning("commit_failed", reason=str(error), refused=refused)
-                return
-            for lease, mark in due.items():
-                lease.committed = mark
-            self.telemetry.count(tel.COMMITS, "committed")
-            self.telemetry.observe(tel.COMMIT_SECONDS, self.monotonic() - began)
-
-    async def _pass_over_gaps(self) -> None:
-        """Behind the last record there may be offsets without one; a watermark that stays there looks like lag."""
-        for lease in list(self.leases):
-            if not self._steady.is_set() or self._stopping:
-                return  # a poll that was cut short may have moved the position over records that nobody has
-            try:
-                position = await self.source.position(lease.partition)
-            except StreamError:
-                continue  # it is being given away, or its broker is away: the next commit asks again
-            end = self._end(lease.partition) if self.until is not None else position
-            lease.tracker.pass_to(min(position, end))
+        """Keep what is finished. Never raises for a broker or a rebalance."""
+        await self._commits.commit(settled=lambda: self._steady.is_set() and not self._stopping)
 
     def _at_end(self) -> bool:
         """Whether a window has read all it may; what is in flight does not matter for that."""
@@ -447,12 +382,13 @@ class Worker:
             self._last_poll = self.monotonic()
 
     async def _report(self) -> None:
+        oldest = self.backlog.oldest_since
         gauges = {
-            tel.RECORDS_OPEN: len(self._open),
-            tel.BYTES_OPEN: self._bytes,
+            tel.RECORDS_OPEN: len(self.backlog),
+            tel.BYTES_OPEN: self.backlog.bytes,
             tel.REPLAYS_OPEN: self._replays.unsettled,
             tel.PARTITIONS: len(self.leases),
-            tel.OLDEST: self.monotonic() - next(iter(self._open)).since if self._open else 0.0,
+            tel.OLDEST: 0.0 if oldest is None else self.monotonic() - oldest,
         }
         for metric, value in gauges.items():
             self.telemetry.gauge(metric, value)

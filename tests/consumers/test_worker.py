@@ -213,7 +213,7 @@ async def test_bytes_in_flight_are_bounded_by_what_is_polled(service):
         group.start_soon(worker.run)
         await until(lambda: service.model.waiting > 4)
         await anyio.sleep(0.1)
-        assert worker.bytes_open <= (1 << 20) + 200_000
+        assert worker.backlog.bytes <= (1 << 20) + 200_000
         service.model.release()
         await until(lambda: service.committed(0) == 40)
         worker.stop()

@@ -4,92 +4,34 @@ from __future__ import annotations
 
 import base64
 import json
-import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+import many_traces
+from bad_lines import write_mixed
 from processes import COMMAND, LIMIT_SECONDS
 
 GOOD = BAD = 10_000
-LARGE, LARGE_BYTES = 200, 5_000_000
 #: Interpreter and libraries take about 150 MB; a reader that kept lines would need a gigabyte more.
 MEMORY_BOUND_KB = 450_000
-SEED = 20_260_101
-
-
-def good(number: int, bundle: str = "production", answer: str = "It is on your desk.") -> dict:
-    suffix = "" if bundle == "production" else "-candidate"
-    return {
-        "schema": "trace/1",
-        "trace_id": f"trace-{number}{suffix}",
-        "bundle": {"id": bundle},
-        "request": {
-            "messages": [{"role": "user", "content": "Where is my laptop?"}],
-            "attributes": {"pair_key": f"pair-{number}", "account": 10**25 + number},
-        },
-        "steps": [{"kind": "model_call", "output": {"role": "assistant", "content": answer}}],
-        "final_answer": answer,
-    }
-
-
-def _line(value: object) -> bytes:
-    return json.dumps(value).encode()
-
-
-BROKEN: tuple[Callable[[int], bytes], ...] = (
-    lambda number: _line(good(number))[: -(number % 40) - 1],
-    lambda number: _line({**good(number), "trace_id": number}),
-    lambda number: _line({**good(number), "request": {"messages": "hello"}}),
-    lambda number: _line({**good(number), "steps": [{"kind": "model_call"}]}),
-    lambda number: _line({**good(number), "schema": "trace/2"}),
-    lambda number: _line({**good(number), "schema": "something/1"}),
-    lambda number: _line([good(number)]),
-    lambda number: _line({**good(number), "final_answer": "\ud800"}),
-    lambda number: b'{"schema":"trace/1","trace_id":"x","latency_ns":NaN}',
-    lambda number: b'{"schema":"trace/1","labels":' + b"[" * 3000 + b"]" * 3000 + b"}",
-    lambda number: b'{"schema":"trace/1","trace_id":"\xff\xfe"}',
-    lambda number: b"not json at all \x00 " + str(number).encode(),
-    lambda number: _line({"schema": "agent-trajectory/1", "id": number}),
-)
-
-
-def bad(number: int) -> bytes:
-    line = BROKEN[number % len(BROKEN)](number)
-    if number < LARGE:
-        return _line({**good(number), "trace_id": 7, "final_answer": "x" * LARGE_BYTES})
-    return line
 
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory) -> tuple[Path, dict[int, str]]:
     """The mixed file, and the digests of its bad lines by number."""
     path = tmp_path_factory.mktemp("mixed") / "traces.jsonl"
-    order = [("good", number) for number in range(GOOD)] + [("bad", number) for number in range(BAD)]
-    random.Random(SEED).shuffle(order)
-    kept: dict[int, str] = {}
-    with path.open("wb") as file:
-        for position, (kind, number) in enumerate(order, start=1):
-            line = _line(good(number)) if kind == "good" else bad(number)
-            if kind == "bad":
-                kept[position] = sha256(line).hexdigest()
-            file.write(line + b"\n")
-    return path, kept
+    return path, write_mixed(path, good=GOOD, bad=BAD)
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("recorded") / "corpus.jsonl"
-    with path.open("wb") as file:
-        for number in range(GOOD):
-            file.write(_line(good(number)) + b"\n")
-            file.write(_line(good(number, "candidate", "On your desk.")) + b"\n")
-    return path
+    return many_traces.write(tmp_path_factory.mktemp("recorded") / "corpus.jsonl", GOOD, "production", "candidate")
 
 
 class Ran(NamedTuple):
