@@ -112,7 +112,6 @@ class Replays(Generic[T]):
     batch: int = 64
     clock: Callable[[], int] = time.time_ns
     spent: Spending = field(default_factory=Spending)
-    in_flight: int = 0
     #: Tasks taken and neither published nor given up.
     unsettled: int = 0
     _own_faults: int = 0
@@ -137,9 +136,7 @@ class Replays(Generic[T]):
         async with tasks, to_score:
             async for task in tasks:
                 self.unsettled += 1
-                self.in_flight += 1
                 result = await self._owned(task)
-                self.in_flight -= 1
                 if result is None:
                     self.unsettled -= 1
                 else:
@@ -174,7 +171,7 @@ class Replays(Generic[T]):
     async def _score(self, ended: MemoryObjectReceiveStream[_Ended[T]]) -> None:
         async with ended:
             async for first in ended:
-                if self.in_flight and ended.statistics().current_buffer_used < self.batch:
+                if ended.statistics().current_buffer_used < self.batch:
                     await anyio.sleep(GATHER_SECONDS)
                 batch = [first]
                 while len(batch) < self.batch and ended.statistics().current_buffer_used:

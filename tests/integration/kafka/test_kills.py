@@ -66,24 +66,20 @@ def test_killed_and_rebalanced_workers_lose_nothing(stand, bundles, corpus, tmp_
     stand = stand.having(worker_group=f"{stand.traces}-g", worker_grace_seconds=GRACE_SECONDS, concurrency=16)
     stand.create(partitions=4)
     stand.run("traces", "produce", many_traces.write(tmp_path / "traces.jsonl", TRACES))
-    arguments = (*bundles,)
 
     def published() -> int:
         return sum(stand.ends(stand.comparisons).values())
 
     with Checker(stand, f"{stand.traces}-g", units=2) as checker:
-        first = stand.start(tmp_path / "first.log", *arguments)
-        eventually(lambda: published() > 400, 90, alive=first)
-        with stand.member(tmp_path / "joins.log", *arguments) as joins:
-            eventually(lambda: joins.events("assigned"), 60, alive=joins)
-            eventually(lambda: published() > 1_000, 90, alive=joins)
-            first.kill()
-            second = stand.start(tmp_path / "second.log", *arguments)
-            eventually(lambda: second.events("assigned"), 60, alive=second)
-            eventually(lambda: published() > 2_000, 90, alive=second)
-            assert joins.terminate() < GRACE_SECONDS
-        second.kill()
-        with stand.member(tmp_path / "third.log", *arguments) as third:
+        with stand.member(tmp_path / "joins.log", *bundles) as joins:
+            with stand.member(tmp_path / "first.log", *bundles) as first:
+                eventually(lambda: joins.events("assigned") and first.events("assigned"), 60, alive=joins)
+                eventually(lambda: published() > 1_000, 90, alive=joins)
+            with stand.member(tmp_path / "second.log", *bundles) as second:
+                eventually(lambda: second.events("assigned"), 60, alive=second)
+                eventually(lambda: published() > 2_000, 90, alive=second)
+                assert joins.terminate() < GRACE_SECONDS
+        with stand.member(tmp_path / "third.log", *bundles) as third:
             eventually(lambda: stand.lag(*bundles)["lag"] == 0, 120, alive=third)
             assert third.terminate() < GRACE_SECONDS
             assert third.events("stopped")[-1]["drained"]
