@@ -43,12 +43,15 @@ class Access:
         """Why a request is not answered; null when it is. `headers` are read by their usual names."""
         if path in OPEN_PATHS:
             return None
-        host = headers.get("Host", "")
-        if is_loopback(self.host) and name_of(host) not in _LOCAL_NAMES:
+        if not self.is_asked_by_name(headers):
             return Refusal(403, "this address is not asked for by that name")
         if self.allowed_origin(headers) is None and "Origin" in headers:
             return Refusal(403, "this origin may not ask here")
         return self._token_refusal(headers.get("Authorization"))
+
+    def is_asked_by_name(self, headers: Mapping[str, str]) -> bool:
+        """Whether a door on loopback is asked for as such: another name was pointed at it by somebody."""
+        return not is_loopback(self.host) or name_of(headers.get("Host", "")) in _LOCAL_NAMES
 
     def allowed_origin(self, headers: Mapping[str, str]) -> str | None:
         """The origin to name in an answer to a browser; null for none or a foreign one."""

@@ -55,12 +55,21 @@ SPEND = Metric("spend_usd_total", "counter", "money spent on them, where prices 
 UNPRICED = Metric("unpriced_comparisons_total", "counter", "comparisons whose cost is not known")
 STUB_ANSWERS = Metric("stub_answers_total", "counter", "tool answers by how true they were", ("grade",))
 COVERAGE = Metric("coverage_ratio", "histogram", "share of tool answers as good as the real ones, per comparison")
+FOLD_SECONDS = Metric("fold_seconds", "histogram", "folding of one batch, with its transaction")
+LISTENERS = Metric("listeners", "gauge", "clients of the live feed")
+LISTENERS_DROPPED = Metric("listeners_dropped_total", "counter", "clients that did not read, and were dropped")
 
-METRICS: tuple[Metric, ...] = (
+WORKER_METRICS: tuple[Metric, ...] = (
     LAG, POSITION, OLDEST, RECORDS_OPEN, BYTES_OPEN, REPLAYS_OPEN, PARTITIONS, RECORDS, COMPARISONS, FLAGS,
     DEAD_LETTERS, COMMITS, COMMIT_SECONDS, DELIVERY_FAILURES, REBALANCES, KEPT, LOST, MODEL_SECONDS, MODEL_CALLS,
     SPEND, UNPRICED, STUB_ANSWERS, COVERAGE,
 )  # fmt: skip
+FEED_METRICS: tuple[Metric, ...] = (
+    LAG, POSITION, RECORDS, COMPARISONS, FLAGS, MODEL_SECONDS, MODEL_CALLS, SPEND, UNPRICED, STUB_ANSWERS, COVERAGE,
+    FOLD_SECONDS, LISTENERS, LISTENERS_DROPPED,
+)  # fmt: skip
+#: Every metric there is.
+METRICS: tuple[Metric, ...] = tuple(dict.fromkeys((*WORKER_METRICS, *FEED_METRICS)))
 
 _BUCKETS: Mapping[str, tuple[float, ...]] = {COVERAGE.name: (0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)}
 
@@ -71,10 +80,11 @@ class Telemetry:
 
     log: FilteringBoundLogger
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    metrics: tuple[Metric, ...] = WORKER_METRICS
     _made: dict[str, Counter | Gauge | Histogram] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for metric in METRICS:
+        for metric in self.metrics:
             self._made[metric.name] = _made(metric, self.registry)
 
     def count(self, metric: Metric, *labels: str, by: float = 1) -> None:

@@ -166,6 +166,7 @@ def _feed_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="ADDRESS", dest="feed_host", help="address to listen on (default loopback)")
     parser.add_argument("--port", metavar="P", dest="feed_port", help="port to listen on (default 8420)")
     parser.add_argument("--state", metavar="FILE", dest="feed_state", help="SQLite file (default feed.sqlite)")
+    parser.add_argument("--results", metavar="DIR", help="serve what `run` wrote there, in place of the topic")
 
 
 def _create_arguments(parser: argparse.ArgumentParser) -> None:
@@ -258,7 +259,7 @@ _COMMANDS = (
     Command("run", "replay a file of traces against a candidate bundle", _run_arguments, "consumers.run_command:run"),
     Command("worker", "replay the traces topic, as it grows", _worker_arguments, "consumers.worker_command:worker"),
     Command("window", "replay a time window of it, once", _window_arguments, "consumers.window_command:window"),
-    Command("feed", "serve what was compared, live", _feed_arguments, "consumers.feed_command:feed"),
+    Command("feed", "serve what was compared, live", _feed_arguments, "consumers.feed.command:feed"),
     Command("lag", "say how far a worker is behind", _lag_arguments, "consumers.topics_command:lag"),
     Command(
         "compare", "compare two recordings, without a model", _compare_arguments, "consumers.compare_command:compare"

@@ -77,7 +77,7 @@ class Fold:
         self._add_cost(comparison)
         if comparison.coverage.halted_by is not None:
             self.halted_by[comparison.coverage.halted_by.partition("(")[0]] += 1
-        if comparison.disposition in _ENDED_EARLY:
+        if comparison.disposition in ENDED_EARLY:
             self.reasons[(comparison.reason or "").partition(":")[0][:80]] += 1
             return
         self.severities[comparison.severity] += 1
@@ -103,12 +103,12 @@ class Fold:
     def faithful(self) -> float | None:
         """Share of stub answers as good as the real ones; null when no tool was called."""
         calls = sum(self.grades.values())
-        good = sum(count for grade, count in self.grades.items() if grade in _FAITHFUL_NAMES)
+        good = sum(count for grade, count in self.grades.items() if grade in FAITHFUL_NAMES)
         return good / calls if calls else None
 
 
-_ENDED_EARLY = frozenset(DISPOSITIONS) - {"compared", "censored"}
-_FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
+ENDED_EARLY = frozenset(DISPOSITIONS) - {"compared", "censored"}
+FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
 
 
 class Worst(NamedTuple):

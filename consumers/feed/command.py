@@ -1,0 +1,106 @@
+"""`shadow-replay feed`: fold the comparison topic, and serve what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+
+from consumers.assembly import settings_of
+from consumers.feed.api import serve_feed
+from consumers.feed.folding import Folding
+from consumers.feed.hub import Hub
+from consumers.feed.queries import Queries
+from consumers.feed.store import Retention, Store
+from consumers.file_stream import FileSource
+from consumers.journal import COMPARISONS
+from consumers.kafka import KafkaCluster, KafkaSource, quiet_client
+from consumers.kafka_config import check
+from consumers.lifecycle import stopping
+from consumers.run_command import DONE
+from consumers.stream import Partition, Source
+from consumers.telemetry import FEED_METRICS, Telemetry, open_log, relay_client_log
+from replay.settings import Settings
+
+INTERRUPTED = 130
+
+
+def feed(arguments: argparse.Namespace) -> int:
+    """The command. Exit code 0 after SIGTERM, 130 after an interrupt."""
+    settings = settings_of(arguments).settings
+    check(settings)
+    quiet_client()
+    return anyio.run(_Feed(settings, _input(settings, arguments.results)).run)
+
+
+class _Feed:
+    def __init__(self, settings: Settings, source: _TopicInput | _DirectoryInput) -> None:
+        self._settings = settings
+        self._input = source
+        self._signal: signal.Signals | None = None
+        self._scope = anyio.CancelScope()
+
+    async def run(self) -> int:
+        feed = self._settings.feed
+        telemetry = Telemetry(open_log(self._settings), metrics=FEED_METRICS)
+        async with AsyncExitStack() as stack:
+            retention = Retention(feed.keep, feed.days)
+            store = Store.open(Path(feed.state), topic=self._input.topic, retention=retention)
+            stack.callback(store.close)
+            folding = self._folding(store, telemetry)
+            relay_client_log(telemetry.log)
+            await stack.enter_async_context(stopping(self._stop))
+            port = await stack.enter_async_context(serve_feed(feed, Queries(store.path, store.topic), folding))
+            telemetry.log.info("serving", url=f"http://{feed.host}:{port}", topic=store.topic, state=feed.state)
+            with self._scope:
+                await folding.run()
+            telemetry.log.info("stopped", signal=self._signal.name if self._signal else None)
+        return INTERRUPTED if self._signal == signal.SIGINT else DONE
+
+    def _folding(self, store: Store, telemetry: Telemetry) -> Folding:
+        feed = self._settings.feed
+        hub = Hub(feed.clients, feed.backlog, telemetry, last_seq=store.last_seq)
+        return Folding(store, hub, telemetry, self._input.open_source, self._input.partitions)
+
+    def _stop(self, number: signal.Signals) -> None:
+        self._signal = number
+        self._scope.cancel()
+
+
+class _TopicInput:
+    """The comparison topic, every partition of it, for this reader alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.topic = settings.kafka.comparisons
+
+    async def open_source(self) -> Source:
+        async with KafkaCluster.of(self._settings.kafka) as cluster:
+            starts: Mapping[Partition, int] = await cluster.beginnings(await cluster.partitions(self.topic))
+        return KafkaSource(self._settings, self.topic, positions=starts)
+
+    async def partitions(self) -> Collection[Partition]:
+        async with KafkaCluster.of(self._settings.kafka) as cluster:
+            return await cluster.partitions(self.topic)
+
+
+class _DirectoryInput:
+    """What `run` or `compare` has written, and goes on writing."""
+
+    def __init__(self, directory: Path) -> None:
+        self._source = FileSource(directory, COMPARISONS.removesuffix(".jsonl"))
+        self.topic = str((directory / COMPARISONS).absolute())
+
+    async def open_source(self) -> Source:
+        return self._source
+
+    async def partitions(self) -> Collection[Partition]:
+        return (self._source.partition,)
+
+
+def _input(settings: Settings, results: str | None) -> _TopicInput | _DirectoryInput:
+    return _TopicInput(settings) if results is None else _DirectoryInput(Path(results))
