@@ -16,6 +16,7 @@ from replay.settings import WorkerSettings, secret_of
 
 _TEXT = "text/plain; version=0.0.4"
 _SHUTDOWN_SECONDS = 2.0
+_ORIGIN = web.RequestKey("origin", str)
 _PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET",
     "Access-Control-Allow-Headers": "Authorization, Last-Event-ID",
@@ -48,7 +49,8 @@ async def serve_status(worker: WorkerSettings, member: Readiness, telemetry: Tel
 @asynccontextmanager
 async def listening_on(application: web.Application, host: str, port: int, *, setting: str) -> AsyncIterator[int]:
     """Serve for as long as the block lasts; gives the port. Raises `UsageError` when it cannot be had."""
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    # A handler whose client has gone is cancelled: a stream of events would find out with its next event only.
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handler_cancellation=True)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
@@ -72,7 +74,8 @@ def guarded_by(access: Access) -> Middleware:
         refused = access.refusal(request.path, request.headers)
         if refused is not None:
             return web.json_response({"error": refused.reason}, status=refused.status, headers=_allowing(origin))
-        request["origin"] = origin
+        if origin is not None:
+            request[_ORIGIN] = origin
         return await handler(request)
 
     return guarded
@@ -91,7 +94,7 @@ def add_health(application: web.Application, member: Readiness, telemetry: Telem
         return web.Response(text="ready\n" if member.ready else "not ready\n", status=200 if member.ready else 503)
 
     async def allow(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.update(_allowing(request.get("origin")))
+        response.headers.update(_allowing(request.get(_ORIGIN)))
 
     application.on_response_prepare.append(allow)
     application.router.add_get("/metrics", metrics)

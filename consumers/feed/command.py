@@ -34,41 +34,30 @@ def feed(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments).settings
     check(settings)
     quiet_client()
-    return anyio.run(_Feed(settings, _input(settings, arguments.results)).run)
+    return anyio.run(_serve, settings, _input(settings, arguments.results))
 
 
-class _Feed:
-    def __init__(self, settings: Settings, source: _TopicInput | _DirectoryInput) -> None:
-        self._settings = settings
-        self._input = source
-        self._signal: signal.Signals | None = None
-        self._scope = anyio.CancelScope()
-
-    async def run(self) -> int:
-        feed = self._settings.feed
-        telemetry = Telemetry(open_log(self._settings), metrics=FEED_METRICS)
-        async with AsyncExitStack() as stack:
-            retention = Retention(feed.keep, feed.days)
-            store = Store.open(Path(feed.state), topic=self._input.topic, retention=retention)
-            stack.callback(store.close)
-            folding = self._folding(store, telemetry)
-            relay_client_log(telemetry.log)
-            await stack.enter_async_context(stopping(self._stop))
-            port = await stack.enter_async_context(serve_feed(feed, Queries(store.path, store.topic), folding))
-            telemetry.log.info("serving", url=f"http://{feed.host}:{port}", topic=store.topic, state=feed.state)
-            with self._scope:
-                await folding.run()
-            telemetry.log.info("stopped", signal=self._signal.name if self._signal else None)
-        return INTERRUPTED if self._signal == signal.SIGINT else DONE
-
-    def _folding(self, store: Store, telemetry: Telemetry) -> Folding:
-        feed = self._settings.feed
+async def _serve(settings: Settings, given: _TopicInput | _DirectoryInput) -> int:
+    feed, telemetry = settings.feed, Telemetry(open_log(settings), metrics=FEED_METRICS)
+    stopped_by: list[signal.Signals] = []
+    async with AsyncExitStack() as stack:
+        store = Store.open(Path(feed.state), topic=given.topic, retention=Retention(feed.keep, feed.days))
+        stack.callback(store.close)
         hub = Hub(feed.clients, feed.backlog, telemetry, last_seq=store.last_seq)
-        return Folding(store, hub, telemetry, self._input.open_source, self._input.partitions)
+        folding = Folding(store, hub, telemetry, given.open_source, given.partitions)
+        relay_client_log(telemetry.log)
+        port = await stack.enter_async_context(serve_feed(feed, Queries(store.path, store.topic), folding))
+        telemetry.log.info("serving", url=f"http://{feed.host}:{port}", topic=store.topic, state=feed.state)
+        with anyio.CancelScope() as scope:
 
-    def _stop(self, number: signal.Signals) -> None:
-        self._signal = number
-        self._scope.cancel()
+            def stop(number: signal.Signals) -> None:
+                stopped_by.append(number)
+                scope.cancel()
+
+            async with stopping(stop):
+                await folding.run()
+        telemetry.log.info("stopped", signal=stopped_by[0].name)
+    return INTERRUPTED if stopped_by[0] == signal.SIGINT else DONE
 
 
 class _TopicInput:
