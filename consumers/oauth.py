@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import quote_plus
 
 import aiohttp
 import orjson
@@ -37,16 +39,21 @@ class Tokens:
         kafka = self.kafka
         secret = secret_of(kafka.client_secret, kafka.client_secret_file, "kafka_client_secret") or ""
         form = {"grant_type": "client_credentials", **({"scope": kafka.token_scope} if kafka.token_scope else {})}
-        login = aiohttp.BasicAuth(kafka.client_id or "", secret)
+        login = {"Authorization": _basic(kafka.client_id or "", secret)}
         try:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-                session.post(kafka.token_url or "", data=form, auth=login) as response,
+                session.post(kafka.token_url or "", data=form, headers=login) as response,
             ):
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise StreamError(f"no token from {kafka.token_url}: {type(error).__name__}") from None
         return _read(response.status, body, kafka.token_url)
+
+
+def _basic(client_id: str, secret: str) -> str:
+    """Both parts form-encoded first: RFC 6749, section 2.3.1."""
+    return "Basic " + b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()).decode()
 
 
 def _read(status: int, body: bytes, url: str | None) -> tuple[str, float]:

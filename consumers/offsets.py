@@ -21,7 +21,7 @@ class Tracker:
 
     def __init__(self) -> None:
         self._begun: deque[int] = deque()
-        self._finished: set[int] = set()
+        self._unfinished: set[int] = set()
         self._position: int | None = None
 
     @property
@@ -37,7 +37,7 @@ class Tracker:
     @property
     def open(self) -> int:
         """Records begun and not finished."""
-        return len(self._begun) - len(self._finished)
+        return len(self._unfinished)
 
     @property
     def span(self) -> int:
@@ -49,16 +49,17 @@ class Tracker:
         if self._position is not None and offset < self._position:
             return False
         self._begun.append(offset)
+        self._unfinished.add(offset)
         self._position = offset + 1
         return True
 
     def finish(self, offset: int) -> None:
         """Raises `ValueError` for an offset that was not begun or is finished: that would be our own mistake."""
-        if offset in self._finished or not self._begun or not self._begun[0] <= offset < (self._position or 0):
+        if offset not in self._unfinished:
             raise ValueError(f"offset {offset} is not open")
-        self._finished.add(offset)
-        while self._begun and self._begun[0] in self._finished:
-            self._finished.remove(self._begun.popleft())
+        self._unfinished.remove(offset)
+        while self._begun and self._begun[0] not in self._unfinished:
+            self._begun.popleft()
 
     def pass_to(self, position: int) -> None:
         """The reader has gone on to there: offsets that were not begun hold nothing for it."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from feed_process import Feed, feed_count, plain_count
 from kafka_service import eventually, judged, repeated
 from processes import CORPUS, comparisons, shadow_replay
 
@@ -46,6 +47,14 @@ def test_worker_window_and_run_find_the_same(stand, bundles, by_run, tmp_path):
     assert (summary["traces"], summary["admitted"], summary["refused"]) == (544, 32, {"other_bundle": 512})
     assert watermarks(stand, summary["run_id"]) == stand.ends(stand.traces)
     assert watermarks(stand, by_worker[0]["run_id"]) == stand.ends(stand.traces)
+
+    with Feed(stand, tmp_path) as feed:
+        eventually(lambda: feed.folded == sum(stand.ends(stand.comparisons).values()), 30)
+        told = feed.get("/api/summary")
+        assert feed_count(told) == plain_count(stand)
+        assert {run["run_id"]: sum(lane["comparisons"] for lane in run["lanes"]) for run in told["runs"]} == {
+            by_worker[0]["run_id"]: 64, summary["run_id"]: 64,
+        }  # fmt: skip
 
 
 def watermarks(stand, run_id) -> dict[int, int]:
