@@ -1,0 +1,69 @@
+"""The plan of a window stands in the notes beside its offsets; reading it back gives the same plan, or a refusal."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumers.stream import Committed, Partition
+from consumers.window import Window, recall, request_of, resolve
+from replay.errors import UsageError
+
+P, Q = Partition("traces", 0), Partition("traces", 1)
+
+
+class Cluster:
+    """Answers like a cluster whose records have their offset as timestamp."""
+
+    def __init__(self, kept=None):
+        self.kept = kept or {}
+
+    async def partitions(self, topic):
+        return [P, Q]
+
+    async def offsets_at(self, partitions, ms):
+        return {P: min(ms, 50), Q: min(ms // 2, 70)}
+
+    async def group_offsets(self, group, partitions):
+        return self.kept
+
+
+async def test_a_window_is_from_its_first_record_to_before_the_first_one_after_it():
+    plan = await resolve(Cluster(), "traces", from_ms=10, to_ms=60, made_ms=99, request="q")
+    assert (plan.starts, plan.ends) == ({P: 10, Q: 5}, {P: 50, Q: 30})
+    assert plan.records == 65
+    again = await resolve(Cluster(), "traces", from_ms=10, to_ms=60, made_ms=99, request="q")
+    other = await resolve(Cluster(), "traces", from_ms=10, to_ms=60, made_ms=99, request="other")
+    assert plan.run_id == again.run_id != other.run_id
+
+
+@pytest.mark.parametrize("to_ms", [10, 9])
+async def test_a_window_that_ends_before_it_begins_is_refused(to_ms):
+    with pytest.raises(UsageError, match="--to is not after --from"):
+        await resolve(Cluster(), "traces", from_ms=10, to_ms=to_ms, made_ms=99, request="q")
+
+
+async def test_a_plan_is_read_back_as_it_was_wherever_the_work_stands():
+    plan = Window("window-1", "q", 99, 10, 60, {P: 10, Q: 5}, {P: 50, Q: 30})
+    kept = {P: Committed(44, plan.note(P)), Q: Committed(5, plan.note(Q))}
+    assert all(len(mark.note.encode()) < 4096 for mark in kept.values())
+    assert await recall(Cluster(kept), "traces", run_id="window-1", request="q") == plan
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ({}, "there is no run window-1"),
+        ({P: Committed(3, "")}, "not a window of this version"),
+        ({P: Committed(3, "[]")}, "not a window of this version"),
+        ({P: Committed(3, '{"schema":"window/2"}')}, "not a window of this version"),
+        ({P: Committed(3, Window("w", "other", 1, 1, 2, {P: 1}, {P: 2}).note(P))}, "replayed other bundles"),
+    ],
+)
+async def test_what_is_no_plan_of_this_run_is_refused(kept, words):
+    with pytest.raises(UsageError, match=words):
+        await recall(Cluster(kept), "traces", run_id="window-1", request="q")
+
+
+def test_a_request_is_known_by_what_it_asks_for():
+    assert request_of({"a": 1, "b": [2]}) == request_of({"b": [2], "a": 1})
+    assert request_of({"a": 1}) != request_of({"a": 2})
