@@ -99,6 +99,7 @@ class Worker:
     _stopped_by: str | None = None
     _stopping: bool = False
     _last_poll: float = 0.0
+    _gaps_due: float = 0.0
     _polling: bool = False
     _changed: anyio.Event = field(default_factory=anyio.Event)
     _steady: anyio.Event = field(default_factory=anyio.Event)
@@ -124,7 +125,6 @@ class Worker:
             outbox=self.outbox,
             leases=self.leases,
             telemetry=self.telemetry,
-            until=self.until,
             note=self.note,
             clock=self.clock,
             monotonic=self.monotonic,
@@ -224,6 +224,7 @@ class Worker:
                 return
             else:
                 held += self._begin(await self._poll())
+                await self._pass_over_gaps()
 
     async def _poll(self) -> Sequence[Received]:
         """Read what there is room for; without room, wait for something to end."""
@@ -264,6 +265,23 @@ class Worker:
     def _put_back(self, records: Sequence[Received], partition: Partition) -> None:
         first = min(record.offset for record in records if record.partition == partition)
         self.source.seek(partition, first)
+
+    async def _pass_over_gaps(self) -> None:
+        """Behind the last record there may be offsets without one; a watermark that stays there looks like lag.
+
+        Only the reader may ask, between two polls: at any other time the source's position may be behind records
+        that it has taken, and nobody has entered yet.
+        """
+        if self.monotonic() < self._gaps_due:
+            return
+        self._gaps_due = self.monotonic() + self.capacity.commit_seconds
+        for lease in list(self.leases):
+            try:
+                position = await self.source.position(lease.partition)
+            except StreamError:
+                continue  # it is being given away, or its broker is away: the next look asks again
+            if self._steady.is_set() and not lease.lost:
+                lease.tracker.pass_to(position if self.until is None else min(position, self._end(lease.partition)))
 
     def _beyond(self, record: Received) -> bool:
         return self.until is not None and record.offset >= self._end(record.partition)
@@ -350,7 +368,7 @@ class Worker:
 
     async def commit(self) -> None:
         """Keep what is finished. Never raises for a broker or a rebalance."""
-        await self._commits.commit(settled=lambda: self._steady.is_set() and not self._stopping)
+        await self._commits.commit()
 
     def _at_end(self) -> bool:
         """Whether a window has read all it may; what is in flight does not matter for that."""

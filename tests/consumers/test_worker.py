@@ -139,6 +139,32 @@ async def test_the_work_of_a_lost_partition_is_dropped_and_done_by_its_next_owne
     assert Counter(item["trace_id"] for item in service.comparisons) == {"a": 2, "slow": 2, "b": 4}
 
 
+async def test_what_is_read_and_not_yet_entered_is_not_finished(service):
+    """The source's position is behind records that its poll has not given back yet: they must not be committed."""
+
+    class Slow(MemorySource):
+        async def poll(self, **asked):
+            found = self._take(asked["max_records"], asked["partitions"])
+            await anyio.sleep(0.1)
+            return found
+
+    service.traces("a")
+    service.model = PatientModel(held={"a"})
+    worker = service.worker(source=Slow(service.topics, "traces"))
+    seen = set()
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker.run)
+        with anyio.fail_after(5):
+            while service.model.waiting < 2:
+                seen.add(service.committed(0))
+                await anyio.sleep(0.005)
+        service.model.release()
+        await until(lambda: service.committed(0) == 1)
+        worker.stop()
+    assert seen <= {None, 0}
+    assert len(service.comparisons) == 2
+
+
 async def test_a_partition_somebody_else_has_committed_meanwhile_begins_there(service):
     service.traces(*"abcd")
     service.model = PatientModel(held={"b"})
