@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,6 +26,13 @@ class TopicNames:
     comparisons: str
     dead_letters: str
     verdicts: str
+
+
+@pytest.fixture(autouse=True)
+def tidy() -> Iterator[None]:
+    """What a test leaves open is found at its own end, and not blamed on whichever test the collector runs in."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
