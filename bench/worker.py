@@ -15,10 +15,10 @@ import json
 import multiprocessing
 import pstats
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -26,14 +26,11 @@ import anyio
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from consumers.dead_letters import BadRecords
-from consumers.intake import Intake
 from consumers.kafka import KafkaCluster, KafkaSink, KafkaSource, NewStream, quiet_client
-from consumers.outbox import Outbox
-from consumers.stream import Outgoing, Partition, Received
+from consumers.service import Bounds, Service, writer_of
+from consumers.stream import Ledger, Outgoing, Partition, Received, Sink
 from consumers.telemetry import Telemetry, open_log
-from consumers.worker import Capacity, Worker
-from replay.admission import Admission
+from consumers.worker import Worker
 from replay.comparison import Comparison, Source
 from replay.divergence import Comparer, Finished, Job
 from replay.driver import drive
@@ -85,16 +82,26 @@ def main() -> None:
 
 
 def _against_reference(settings: Settings, topic: str, size: int) -> None:
-    pairs = []
-    for round_number in range(ROUNDS):
-        names = [f"{topic}-{kind}-{round_number}" for kind in ("bare", "worker")]
-        anyio.run(_make, settings, names)
-        pairs.append((_timed(_bare, settings, topic, names[0]), _timed(_worker, settings, topic, names[1])))
-    bare, ours = (Cost(*(_median(column) for column in zip(*side, strict=True))) for side in zip(*pairs, strict=True))
+    costs: dict[str, list[Cost]] = {}
+    for number in range(ROUNDS):
+        for kind, work in (("bare", _bare), ("at_least_once", _worker), ("exactly_once", _worker)):
+            out = f"{topic}-{kind}-{number}"
+            costs.setdefault(kind, []).append(_timed(work, _into(settings, out, kind), topic, out))
+    bare, once, exactly = (Cost(*map(_median, zip(*found, strict=True))) for found in costs.values())
     print(f"worker: {RECORDS} traces of {size / 1000:g} KB, model at once, one mode, median of {ROUNDS}")
     print(f"  bare aiokafka + orjson loop  {bare.rate:8,.0f}/s {bare.cpu_us:8,.0f} us CPU per record")
-    print(f"  worker                       {ours.rate:8,.0f}/s {ours.cpu_us:8,.0f} us CPU per record")
-    print(f"  worker / bare: rate {ours.rate / bare.rate:.3f}, CPU {ours.cpu_us / bare.cpu_us:.1f}x")
+    print(f"  worker, at least once        {once.rate:8,.0f}/s {once.cpu_us:8,.0f} us CPU per record")
+    print(f"  worker, exactly once         {exactly.rate:8,.0f}/s {exactly.cpu_us:8,.0f} us CPU per record")
+    print(f"  worker / bare: rate {exactly.rate / bare.rate:.3f}, CPU {exactly.cpu_us / bare.cpu_us:.1f}x")
+    print(f"  exactly / at least once: rate {exactly.rate / once.rate:.3f}, CPU {exactly.cpu_us / once.cpu_us:.2f}x")
+
+
+def _into(settings: Settings, out: str, delivery: str = "exactly_once") -> Settings:
+    """Settings of a worker that writes to a topic of its own, which is made."""
+    anyio.run(_make, settings, [out])
+    kafka = replace(settings.kafka, comparisons=out, dead_letters=out)
+    worker = replace(settings.worker, delivery=delivery if delivery != "bare" else "at_least_once")
+    return replace(settings, mode="free", concurrency=256, batch=128, kafka=kafka, worker=worker)
 
 
 def _timed(work: Callable[[Settings, str, str], Awaitable[None]], settings: Settings, topic: str, out: str) -> Cost:
@@ -132,29 +139,22 @@ async def _bare(settings: Settings, topic: str, out: str) -> None:
 
 
 async def _worker(settings: Settings, topic: str, out: str) -> None:
+    """To the end the topic has now, delivered as the settings say."""
     starts = {Partition(topic, number): 0 for number in range(PARTITIONS)}
     async with KafkaCluster.of(settings.kafka) as cluster:
         until = await cluster.ends(list(starts))
     source = KafkaSource(settings, topic, group=out, positions=starts)
-    sink = await KafkaSink(settings.kafka).start()
-    await _a_worker(source, sink, out, until).run()
-    await sink.aclose()
+    async with writer_of(settings, out) as writer:
+        await _a_worker(settings, source, writer, until).run()
 
 
 def _a_worker(
-    source: KafkaSource, sink: KafkaSink, out: str, until: Mapping[Partition, int] | None = None
+    settings: Settings, source: KafkaSource, writer: Sink | Ledger, until: Mapping[Partition, int] | None = None
 ) -> Worker:
-    return Worker(
-        source=source,
-        outbox=Outbox(sink, "bench", out, out, lambda error: print(f"  delivery failed: {error}", file=sys.stderr)),
-        intake=Intake(Admission(PLANNER.baseline), PLANNER, ("free",)),
-        comparer=Comparer(PLANNER),
-        model=_AtOnce(),
-        telemetry=Telemetry(open_log(Settings(log="json"), io.StringIO())),
-        capacity=Capacity(concurrency=256, batch=128),
-        bad_records=BadRecords(None, None),
-        until=until,
-    )
+    telemetry = Telemetry(open_log(Settings(log="json"), io.StringIO()))
+    service = Service(settings, PLANNER, (), "bench", source.group or "bench", telemetry)
+    bounds = None if until is None else Bounds(until, lambda _: "", lambda _: False, lambda _: None, lambda _: None)
+    return service.worker(source, writer, _AtOnce(), bounds)
 
 
 class _AtOnce:
@@ -203,13 +203,13 @@ def _clocked(table: dict[str, float], stage: str, work: Callable[[], T]) -> T:
 
 
 def _profile(settings: Settings, topic: str) -> None:
-    anyio.run(_make, settings, [f"{topic}-profile"])
+    out = f"{topic}-profile"
     profile = cProfile.Profile()
-    profile.runcall(anyio.run, _worker, settings, topic, f"{topic}-profile")
-    out = io.StringIO()
-    pstats.Stats(profile, stream=out).sort_stats("tottime").print_stats(14)
+    profile.runcall(anyio.run, _worker, _into(settings, out), topic, out)
+    printed = io.StringIO()
+    pstats.Stats(profile, stream=printed).sort_stats("tottime").print_stats(14)
     print("worker profile, own time (calls, total, per call, cumulative, per call, where):")
-    for row in (line.split(maxsplit=5) for line in out.getvalue().splitlines() if line[:1] == " "):
+    for row in (line.split(maxsplit=5) for line in printed.getvalue().splitlines() if line[:1] == " "):
         if len(row) == 6 and ":" in row[5]:
             print(f"  {' '.join(f'{part:>10}' for part in row[:5])}  {_place(row[5])}")
 
@@ -225,8 +225,8 @@ def _two_against_one(settings: Settings, topic: str) -> None:
     rates = {}
     for members in (1, 2):
         out = f"{topic}-{members}-members"
-        anyio.run(_make, settings, [out])
-        processes = [_spawned(settings, topic, out) for _ in range(members)]
+        mine = _into(settings, out)
+        processes = [_spawned(mine, topic, out) for _ in range(members)]
         stamps = anyio.run(_stamps, settings, out)
         for process in processes:
             process.terminate()
@@ -248,8 +248,8 @@ def _member(settings: Settings, topic: str, out: str) -> None:
     quiet_client()
 
     async def work() -> None:
-        sink = await KafkaSink(settings.kafka).start()
-        await _a_worker(KafkaSource(settings, topic, group=out), sink, out).run()
+        async with writer_of(settings, out) as writer:
+            await _a_worker(settings, KafkaSource(settings, topic, group=out), writer).run()
 
     anyio.run(work)
 

@@ -1,11 +1,12 @@
-"""What was read and is not finished: bounded in records and in bytes, which is where back-pressure comes from."""
+"""What was read and has not ended: bounded in records and in bytes, which is where back-pressure comes from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from consumers.offsets import Lease
 from consumers.stream import Received
+from replay.comparison import Comparison, DeadLetter
 
 #: One poll takes no more, however much room there is: the loop stays responsive.
 MOST_PER_POLL = 500
@@ -17,13 +18,28 @@ _FORGET = 0.97
 
 @dataclass(slots=True, eq=False)
 class Reading:
-    """A record that was read and is not finished. `left`: units of it that are not; `since`: monotonic seconds."""
+    """A record that was read, and what became of it. `left`: units of it that have not ended; `since`: monotonic
+    seconds. It has ended when none is left; it is finished when what came of it is written.
+    """
 
     record: Received
     lease: Lease
     since: float
     left: int = 1
-    outcomes: dict[str, str] = field(default_factory=dict)
+    #: "admitted", why it was refused, or "dead_letter" with its stage. A window tells of it.
+    outcome: str = ""
+    comparisons: list[Comparison] = field(default_factory=list)
+    letter: DeadLetter | None = None
+
+    @property
+    def offset(self) -> int:
+        return self.record.offset
+
+    @property
+    def was_finished(self) -> bool:
+        """By an earlier start, which a window reads once more to count it."""
+        kept = self.lease.kept
+        return kept is not None and (self.offset < kept.offset or self.offset in self.lease.done_before)
 
 
 @dataclass(slots=True)
@@ -62,11 +78,11 @@ class Backlog:
         self._largest = max(record.size, _FORGET * self._largest)
         return reading
 
-    def finish(self, reading: Reading) -> None:
-        """Its offset counts as finished. Without effect for one that was dropped."""
+    def end(self, reading: Reading) -> None:
+        """It needs its room no longer, nor its bytes. Without effect for one that was dropped."""
         if reading in self._open:
-            reading.lease.tracker.finish(reading.record.offset)
             self._leave(reading)
+            reading.record = replace(reading.record, value=b"")
 
     def drop_lost(self) -> None:
         """Forget what belongs to somebody else by now."""

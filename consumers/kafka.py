@@ -30,20 +30,23 @@ from aiokafka.errors import (
     ConsumerStoppedError,
     IllegalGenerationError,
     IllegalStateError,
+    InvalidProducerEpoch,
     KafkaError,
     MessageSizeTooLargeError,
     NoError,
+    ProducerFenced,
     RebalanceInProgressError,
     RecordListTooLargeError,
     UnknownMemberIdError,
     for_code,
 )
 
-from consumers.kafka_config import COMMIT_SECONDS, connection, membership, reading, unreachable, writing
+from consumers.kafka_config import COMMIT_SECONDS, connection, membership, reading, transacting, unreachable, writing
 from consumers.oauth import Tokens
 from consumers.stream import (
     CommitRefusedError,
     Committed,
+    FencedError,
     Listener,
     Outgoing,
     Partition,
@@ -64,6 +67,8 @@ _NOT_OURS = (
     RebalanceInProgressError,
 )
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+#: All that was seen between begin and commit. AssertionError: the client's state machine is made of asserts.
+_TRANSACTION_ERRORS = (KafkaError, TimeoutError, ConnectionError, AssertionError)
 _CLOSE_SECONDS = 10.0
 _ASK_SECONDS = 30.0
 _ASK_AGAIN_SECONDS = 0.2
@@ -229,46 +234,121 @@ class KafkaSink:
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[Outgoing]) -> None:
         with anyio.fail_after(self.kafka.delivery_seconds):
-            acknowledged = [await self._hand_over(producer, record) for record in records]
+            acknowledged = [await _handed_over(producer, record, self._partitions) for record in records]
             # An idempotent producer never gives a batch up by itself (hazard 12): the time limit is ours.
             done, _ = await asyncio.wait(acknowledged)
         errors = [error for future in done if (error := future.exception()) is not None]
         if errors:
             raise errors[0]
 
-    async def _hand_over(self, producer: AIOKafkaProducer, record: Outgoing) -> asyncio.Future[object]:
-        partition = record.partition
-        if partition is not None:
-            partition %= await self._count(producer, record.topic)
-        future: asyncio.Future[object] = await producer.send(
-            record.topic,
-            record.value,
-            key=record.key,
-            partition=partition,
-            timestamp_ms=record.timestamp_ms,
-            headers=list(record.headers),
-        )
-        future.add_done_callback(_looked_at)
-        return future
-
-    async def _count(self, producer: AIOKafkaProducer, topic: str) -> int:
-        if topic not in self._partitions:
-            found = await producer.partitions_for(topic)
-            if not found:
-                raise KafkaError(f"there is no topic {topic}; `shadow-replay topics create` makes it")
-            self._partitions[topic] = len(found)
-        return self._partitions[topic]
-
     async def _put_away(self) -> None:
         producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stopped(producer)
+
+
+@dataclass(slots=True)
+class KafkaLedger:
+    """Transactions: one producer per partition, its id made of group, topic and partition, so that claiming it locks
+    every earlier one out (the client has no other fence: KIP-447 is missing).
+
+    After any error between begin and commit the producer is put away, whatever the error: aborting and going on with
+    it publishes what was aborted, or loses what failed. Its successor's claim ends what it has left open.
+    """
+
+    kafka: KafkaSettings
+    group: str
+    _producers: dict[Partition, AIOKafkaProducer] = field(default_factory=dict)
+    #: Partitions whose last producer may have left a transaction open.
+    _open: set[Partition] = field(default_factory=set)
+    _partitions: dict[str, int] = field(default_factory=dict)
+    _admin: AIOKafkaAdminClient | None = None
+
+    async def claim(self, partition: Partition) -> Committed | None:
+        await self._put_away(partition)
+        producer = AIOKafkaProducer(
+            **(_client_options(self.kafka) | writing(self.kafka) | transacting(self.kafka, self._id(partition)))
+        )
+        await _started(producer, self.kafka)
+        self._producers[partition] = producer
+        self._open.discard(partition)
+        # Only now: an offset read before the fence may be older than what the last writer is just committing.
+        return await self._committed(partition)
+
+    async def retain(self, partitions: Collection[Partition]) -> None:
+        self._open &= set(partitions)  # what we have left open there, their new owner's claim has ended
+        async with anyio.create_task_group() as group:
+            for partition in set(self._producers) - set(partitions):
+                group.start_soon(self._put_away, partition)
+
+    async def append(self, partition: Partition, records: Sequence[Outgoing], mark: Committed) -> None:
+        producer = self._producers.get(partition)
         if producer is None:
-            return
-        with anyio.move_on_after(_CLOSE_SECONDS, shield=True) as scope:
-            await producer.stop()
-        if scope.cancelled_caught:  # it waits for a broker that is gone: stop() would never come to these two
-            with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-                await producer._sender.close()  # noqa: SLF001 - see above
-                await producer.client.close()
+            raise StreamError(f"{partition} is not claimed")
+        try:
+            with anyio.fail_after(self.kafka.delivery_seconds):
+                await self._transact(producer, partition, records, mark)
+        except (ProducerFenced, InvalidProducerEpoch) as error:  # whoever fenced us has ended what was open
+            await self._put_away(partition)
+            raise FencedError(f"{partition} was claimed by another writer") from error
+        except _TRANSACTION_ERRORS as error:
+            self._open.add(partition)
+            await self._put_away(partition)
+            if isinstance(error, _TOO_LARGE):
+                raise RecordRefusedError(_too_large(records, self.kafka)) from error
+            raise StreamError(f"transaction of {partition}: {_words(error)}") from error
+        except BaseException:
+            self._open.add(partition)
+            await self._put_away(partition)
+            raise
+
+    async def aclose(self) -> None:
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            async with anyio.create_task_group() as group:
+                for partition in list(self._producers):
+                    group.start_soon(self._put_away, partition)
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True), suppress(StreamError):
+            for partition in list(self._open):  # readers of what is committed would wait for its time-out
+                await self.claim(partition)
+                await self._put_away(partition)
+        await self._close_admin()
+
+    async def _transact(
+        self, producer: AIOKafkaProducer, partition: Partition, records: Sequence[Outgoing], mark: Committed
+    ) -> None:
+        await producer.begin_transaction()
+        futures = [await _handed_over(producer, record, self._partitions) for record in records]
+        # Every one is looked at: a commit succeeds whether or not the records of its transaction were written.
+        for future in futures:
+            await future
+        offsets = {TopicPartition(*partition): OffsetAndMetadata(*mark)}
+        await producer.send_offsets_to_transaction(offsets, self.group)
+        await producer.commit_transaction()
+
+    async def _committed(self, partition: Partition) -> Committed | None:
+        if self._admin is None:
+            admin = AIOKafkaAdminClient(**_client_options(self.kafka))
+            await _started(admin, self.kafka)
+            self._admin = admin
+        try:
+            return (await _group_offsets(self._admin, self.group, [partition])).get(partition)
+        except StreamError:
+            await self._close_admin()
+            raise
+
+    async def _put_away(self, partition: Partition) -> None:
+        producer = self._producers.pop(partition, None)
+        if producer is not None:
+            await _stopped(producer)
+
+    async def _close_admin(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            with anyio.move_on_after(_CLOSE_SECONDS, shield=True), suppress(KafkaError):
+                await admin.close()
+
+    def _id(self, partition: Partition) -> str:
+        return f"{self.group}.{partition.topic}.{partition.number}"
 
 
 class NewStream(NamedTuple):
@@ -378,6 +458,41 @@ async def _started(client: Any, kafka: KafkaSettings) -> None:
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True), suppress(KafkaError):
             await stop()
         raise
+
+
+async def _handed_over(producer: AIOKafkaProducer, record: Outgoing, counts: dict[str, int]) -> asyncio.Future[object]:
+    """Give a record to the producer; the future is its acknowledgement. `counts`: partitions of topics, remembered."""
+    partition = record.partition
+    if partition is not None:
+        if record.topic not in counts:
+            counts[record.topic] = await _partition_count(producer, record.topic)
+        partition %= counts[record.topic]
+    future: asyncio.Future[object] = await producer.send(
+        record.topic,
+        record.value,
+        key=record.key,
+        partition=partition,
+        timestamp_ms=record.timestamp_ms,
+        headers=list(record.headers),
+    )
+    future.add_done_callback(_looked_at)
+    return future
+
+
+async def _partition_count(producer: AIOKafkaProducer, topic: str) -> int:
+    found = await producer.partitions_for(topic)
+    if not found:
+        raise KafkaError(f"there is no topic {topic}; `shadow-replay topics create` makes it")
+    return len(found)
+
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    with anyio.move_on_after(_CLOSE_SECONDS, shield=True) as scope:
+        await producer.stop()
+    if scope.cancelled_caught:  # it waits for a broker that is gone: stop() would never come to these two
+        with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
+            await producer._sender.close()  # noqa: SLF001 - see above
+            await producer.client.close()
 
 
 async def _asked(ask: Callable[[], Awaitable[T]], what: str) -> T:

@@ -135,6 +135,13 @@ def writing(kafka: KafkaSettings) -> dict[str, Any]:
     }
 
 
+def transacting(kafka: KafkaSettings, transactional_id: str) -> dict[str, Any]:
+    """What a producer of transactions is told beside that. One that dies leaves its own open for no longer than this:
+    until then, readers of what is committed see nothing behind it. The next claim ends it at once.
+    """
+    return {"transactional_id": transactional_id, "transaction_timeout_ms": _ms(2 * kafka.delivery_seconds)}
+
+
 def unreachable(kafka: KafkaSettings, error: Exception) -> str:
     """One line for a client that could not start: it does not say itself whether address, trust or login is wrong."""
     doubts = [f"is kafka_bootstrap right and does it speak {kafka.security}"]

@@ -11,7 +11,16 @@ from zlib import crc32
 import anyio
 import anyio.lowlevel
 
-from consumers.stream import CommitRefusedError, Committed, Listener, Outgoing, Partition, Received, StreamError
+from consumers.stream import (
+    CommitRefusedError,
+    Committed,
+    FencedError,
+    Listener,
+    Outgoing,
+    Partition,
+    Received,
+    StreamError,
+)
 
 
 @dataclass(slots=True)
@@ -22,6 +31,7 @@ class MemoryTopics:
     clock: Callable[[], int] = time.time_ns
     _logs: dict[Partition, list[Received]] = field(default_factory=dict)
     _committed: dict[tuple[str, Partition], Committed] = field(default_factory=dict)
+    _claims: dict[tuple[str, Partition], object] = field(default_factory=dict)
     _arrived: anyio.Event = field(default_factory=anyio.Event)
 
     def append(self, record: Outgoing) -> Received:
@@ -45,6 +55,15 @@ class MemoryTopics:
 
     def commit(self, group: str, offsets: Mapping[Partition, Committed]) -> None:
         self._committed |= {(group, partition): offset for partition, offset in offsets.items()}
+
+    def claim(self, group: str, partition: Partition) -> object:
+        """A new token; every earlier one of this group and partition is worth nothing from now on."""
+        token = object()
+        self._claims[group, partition] = token
+        return token
+
+    def holds(self, group: str, partition: Partition, token: object) -> bool:
+        return self._claims.get((group, partition)) is token
 
     async def wait(self, seconds: float) -> None:
         """Until something arrives, or the time is over."""
@@ -149,3 +168,36 @@ class MemorySink:
 
     async def aclose(self) -> None:
         return
+
+
+@dataclass(slots=True)
+class MemoryLedger:
+    """Results and marks together, in one process. Each claim of a partition locks the ones before it out."""
+
+    topics: MemoryTopics
+    group: str = "group"
+    _claims: dict[Partition, object] = field(default_factory=dict)
+
+    async def claim(self, partition: Partition) -> Committed | None:
+        await anyio.lowlevel.checkpoint()
+        self._claims[partition] = self.topics.claim(self.group, partition)
+        return self.topics.committed(self.group, partition)
+
+    async def retain(self, partitions: Collection[Partition]) -> None:
+        for partition in set(self._claims) - set(partitions):
+            del self._claims[partition]
+
+    async def append(self, partition: Partition, records: Sequence[Outgoing], mark: Committed) -> None:
+        await anyio.lowlevel.checkpoint()
+        claim = self._claims.pop(partition, None)
+        if claim is None:
+            raise StreamError(f"{partition} is not claimed")
+        if not self.topics.holds(self.group, partition, claim):
+            raise FencedError(f"{partition} was claimed by another writer")
+        for record in records:
+            self.topics.append(record)
+        self.topics.commit(self.group, {partition: mark})
+        self._claims[partition] = claim
+
+    async def aclose(self) -> None:
+        self._claims.clear()

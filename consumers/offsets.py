@@ -8,20 +8,24 @@ goes on when the partition is kept through a rebalance.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import anyio
 
-from consumers.stream import Partition
+from consumers.stream import Committed, Partition
 
 
 class Tracker:
-    """Begun and finished offsets. Every operation takes constant time, amortised."""
+    """Begun and finished offsets. Every operation takes constant time, amortised, but for `done_beyond`.
 
-    def __init__(self) -> None:
+    `done`: offsets that an earlier owner has finished, beyond where it had finished everything.
+    """
+
+    def __init__(self, done: Iterable[int] = ()) -> None:
         self._begun: deque[int] = deque()
         self._unfinished: set[int] = set()
+        self._done_ahead: set[int] = set(done)
         self._position: int | None = None
 
     @property
@@ -44,13 +48,23 @@ class Tracker:
         """How many offsets the last one begun is ahead of the first unfinished one."""
         return 0 if self._position is None or not self._begun else self._position - self._begun[0]
 
+    @property
+    def done_beyond(self) -> list[int]:
+        """Offsets beyond the watermark that are finished, in order. Takes time in proportion to the span."""
+        finished = [offset for offset in self._begun if offset not in self._unfinished]
+        return finished + sorted(self._done_ahead)
+
     def begin(self, offset: int) -> bool:
-        """False when this offset was begun before: a reader that went back delivers it twice."""
+        """False when there is nothing to do: it was begun before (a reader went back), or finished by another owner."""
         if self._position is not None and offset < self._position:
             return False
         self._begun.append(offset)
-        self._unfinished.add(offset)
         self._position = offset + 1
+        if offset in self._done_ahead:
+            self._done_ahead.remove(offset)
+            self._advance()
+            return False
+        self._unfinished.add(offset)
         return True
 
     def finish(self, offset: int) -> None:
@@ -58,13 +72,17 @@ class Tracker:
         if offset not in self._unfinished:
             raise ValueError(f"offset {offset} is not open")
         self._unfinished.remove(offset)
-        while self._begun and self._begun[0] not in self._unfinished:
-            self._begun.popleft()
+        self._advance()
 
     def pass_to(self, position: int) -> None:
         """The reader has gone on to there: offsets that were not begun hold nothing for it."""
         if self._position is None or position > self._position:
             self._position = position
+            self._done_ahead = {offset for offset in self._done_ahead if offset >= position}
+
+    def _advance(self) -> None:
+        while self._begun and self._begun[0] not in self._unfinished:
+            self._begun.popleft()
 
 
 #: Traces a lease remembers, to tell a copy: a producer that sends twice does so within seconds.
@@ -73,15 +91,22 @@ REMEMBERED = 100_000
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """One partition, for one assignment. `committed` is what this group has kept of it, as far as known."""
+    """One partition, for one assignment. `kept` is what this group has committed of it, as far as known."""
 
     partition: Partition
     epoch: int
-    committed: int | None = None
+    kept: Committed | None = None
+    #: Offsets beyond that one which were finished when the lease began.
+    done_before: frozenset[int] = frozenset()
     tracker: Tracker = field(default_factory=Tracker)
     lost: bool = False
     _seen: dict[tuple[str, int], None] = field(default_factory=dict)
     _scopes: set[anyio.CancelScope] = field(default_factory=set)
+
+    @property
+    def committed(self) -> int | None:
+        """The first offset that is not finished, as the group knows it."""
+        return None if self.kept is None else self.kept.offset
 
     @property
     def to_commit(self) -> int | None:
@@ -117,6 +142,8 @@ class Leases:
     """The partitions this reader owns. `epoch` counts assignments."""
 
     epoch: int = 0
+    #: Assigned, and not usable: nobody could be asked for their offsets, or another writer has claimed them.
+    unclaimed: set[Partition] = field(default_factory=set)
     _held: dict[Partition, Lease] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Lease]:
@@ -128,15 +155,23 @@ class Leases:
     def of(self, partition: Partition) -> Lease | None:
         return self._held.get(partition)
 
-    def renew(self, kept: list[Lease], new: dict[Partition, int | None]) -> None:
-        """A new assignment: `kept` go on as they are, everything else is lost; `new` come with what was committed."""
+    def renew(self, kept: Collection[Lease], new: Collection[Lease], unclaimed: Collection[Partition] = ()) -> None:
+        """A new assignment: `kept` go on as they are, `new` begin, everything else is lost."""
         self.epoch += 1
         for lease in self._held.values():
             if lease not in kept:
                 lease.lose()
-        fresh = [Lease(partition, self.epoch, committed) for partition, committed in new.items()]
-        self._held = {lease.partition: lease for lease in (*kept, *fresh)}
+        self._held = {lease.partition: lease for lease in (*kept, *new)}
+        self.unclaimed = set(unclaimed)
 
-    @property
-    def open(self) -> int:
-        return sum(lease.tracker.open for lease in self._held.values())
+    def drop(self, lease: Lease) -> None:
+        """Somebody else has claimed it, though the group says it is ours: its work is worth nothing."""
+        lease.lose()
+        if self._held.get(lease.partition) is lease:
+            del self._held[lease.partition]
+            self.unclaimed.add(lease.partition)
+
+    def add(self, lease: Lease) -> None:
+        """One more, within this assignment."""
+        self._held[lease.partition] = lease
+        self.unclaimed.discard(lease.partition)

@@ -83,4 +83,3 @@ class Progress:
         self._bar = RichProgress(*columns, console=Console(file=stream))
         self._task = self._bar.add_task("replaying", total=self.lines)
         self._bar.start()
-

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple, TypedDict
+from dataclasses import replace
+from typing import NamedTuple
 
-from consumers import telemetry as tel
 from consumers.assembly import admission_of, asked_for, comparer_of, limits_of, modes_of, planner_of, run_id_of
+from consumers.at_least_once import AtLeastOnce
 from consumers.dead_letters import BadRecords
+from consumers.delivery import Account, Delivery
+from consumers.done_note import longest_span
+from consumers.exactly_once import Due, ExactlyOnce
 from consumers.intake import Intake
-from consumers.kafka import KafkaCluster, KafkaSink
+from consumers.kafka import KafkaCluster, KafkaLedger, KafkaSink
+from consumers.offsets import Leases
 from consumers.outbox import Outbox
-from consumers.replays import Limits
-from consumers.stream import Partition, Sink, Source, StreamError
+from consumers.stream import Ledger, Partition, Sink, Source
 from consumers.telemetry import Telemetry
 from consumers.worker import Capacity, Worker
 from replay.comparison import Comparison
-from replay.divergence import Comparer
 from replay.exact_json import Json
 from replay.models import Model
 from replay.planning import Planner
 from replay.settings import Settings
+
+#: Room for a window's plan beside the bitmap.
+_PLAN = "x" * 320
 
 
 class Bounds(NamedTuple):
@@ -34,77 +40,66 @@ class Bounds(NamedTuple):
     passed: Callable[[str], None]
 
 
-class _Parts(TypedDict):
-    """The parts of a worker that are the same for every kind of it."""
-
-    comparer: Comparer
-    telemetry: Telemetry
-    capacity: Capacity
-    limits: Limits
-    bad_records: BadRecords
-
-
 class Service(NamedTuple):
-    """What is replayed, on whose behalf, and how it is told about."""
+    """What is replayed, on whose behalf, and how it is told about. `group`: whose offsets are kept."""
 
     settings: Settings
     planner: Planner
     where: tuple[str, ...]
     run_id: str
+    group: str
     telemetry: Telemetry
 
-    def worker(self, source: Source, sink: Sink, model: Model) -> Worker:
-        """One that runs until it is stopped."""
-        return Worker(source=source, outbox=self.outbox(sink), intake=self.intake(), model=model, **self._parts())
-
-    def bounded(self, source: Source, sink: Sink, model: Model, bounds: Bounds) -> Worker:
-        """One that ends at the end of a window."""
+    def worker(self, source: Source, writer: Sink | Ledger, model: Model, bounds: Bounds | None = None) -> Worker:
+        """One that runs until it is stopped, or to the end of a window."""
+        leases, settings = Leases(), self.settings
         return Worker(
             source=source,
-            outbox=self.outbox(sink),
-            intake=self.intake(bounds.is_done),
+            delivery=self._delivery(source, writer, leases, bounds),
+            leases=leases,
+            run_id=self.run_id,
+            intake=self._intake(bounds),
+            comparer=comparer_of(self.planner, settings),
             model=model,
-            until=bounds.until,
-            note=bounds.note,
-            observe=bounds.observe,
-            passed=bounds.passed,
-            **self._parts(),
+            telemetry=self.telemetry,
+            capacity=capacity_of(settings),
+            limits=limits_of(settings),
+            bad_records=BadRecords(settings.worker.max_bad_run, settings.worker.max_bad_share),
+            until=bounds.until if bounds is not None else None,
         )
 
-    def intake(self, is_done: Callable[[str], bool] = lambda _: False) -> Intake:
+    def _delivery(self, source: Source, writer: Sink | Ledger, leases: Leases, bounds: Bounds | None) -> Delivery:
+        kafka, worker = self.settings.kafka, self.settings.worker
+        outbox = Outbox(self.run_id, kafka.comparisons, kafka.dead_letters)
+        account = Account(self.telemetry, bounds.observe, bounds.passed) if bounds else Account(self.telemetry)
+        note = bounds.note if bounds is not None else _no_note
+        if not isinstance(writer, Ledger):
+            return AtLeastOnce(source, writer, outbox, leases, account, worker.commit_seconds, note)
+        due = Due(worker.commit_records, worker.commit_bytes, worker.commit_seconds)
+        return ExactlyOnce(writer, outbox, leases, account, self.group, due, note, rereads=bounds is not None)
+
+    def _intake(self, bounds: Bounds | None) -> Intake:
         admission = admission_of(self.planner.baseline, self.settings, self.where)
-        return Intake(admission, self.planner, modes_of(self.settings), is_done)
+        intake = Intake(admission, self.planner, modes_of(self.settings))
+        return intake if bounds is None else replace(intake, is_done=bounds.is_done)
 
-    def outbox(self, sink: Sink) -> Outbox:
-        kafka = self.settings.kafka
-        return Outbox(sink, self.run_id, kafka.comparisons, kafka.dead_letters, self._delivery_failed)
 
-    def _parts(self) -> _Parts:
-        return {
-            "comparer": comparer_of(self.planner, self.settings),
-            "telemetry": self.telemetry,
-            "capacity": capacity_of(self.settings),
-            "limits": limits_of(self.settings),
-            "bad_records": BadRecords(self.settings.worker.max_bad_run, self.settings.worker.max_bad_share),
-        }
-
-    def _delivery_failed(self, error: StreamError) -> None:
-        self.telemetry.count(tel.DELIVERY_FAILURES)
-        self.telemetry.log.warning("delivery_failed", reason=str(error))
+def _no_note(_: Partition) -> str:
+    return ""
 
 
 def capacity_of(settings: Settings) -> Capacity:
     worker = settings.worker
-    return Capacity(
+    capacity = Capacity(
         concurrency=settings.concurrency,
         batch=settings.batch,
         bytes_in_flight=worker.bytes_in_flight,
-        span=worker.span,
         commit_seconds=worker.commit_seconds,
         drain_seconds=worker.drain_seconds,
         grace_seconds=worker.grace_seconds,
         poll_interval_seconds=settings.kafka.poll_interval_seconds,
     )
+    return replace(capacity, span=max(1, min(worker.span, longest_span(_PLAN) - capacity.records)))
 
 
 def identity_of(settings: Settings, planner: Planner, where: Sequence[str]) -> dict[str, Json]:
@@ -125,12 +120,15 @@ def worker_run_id(settings: Settings, planner: Planner, where: Sequence[str]) ->
 
 
 @asynccontextmanager
-async def sink_of(settings: Settings) -> AsyncIterator[KafkaSink]:
+async def writer_of(settings: Settings, group: str) -> AsyncIterator[Sink | Ledger]:
     """A writer to the service's topics, once they are known to be there. Raises `StreamError`."""
     kafka = settings.kafka
     async with KafkaCluster.of(kafka) as cluster:
         for topic in (kafka.traces, kafka.comparisons, kafka.dead_letters):
             await cluster.partitions(topic)
+    if settings.worker.delivery == "exactly_once":
+        yield KafkaLedger(kafka, group)
+        return
     sink = await KafkaSink(kafka).start()
     try:
         yield sink

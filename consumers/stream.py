@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from replay.errors import ReplayError
 
@@ -19,6 +19,10 @@ class StreamError(ReplayError):
 
 class CommitRefusedError(StreamError):
     """An offset was not committed, for the reader does not own the partition any more. Somebody else does."""
+
+
+class FencedError(StreamError):
+    """Another writer has claimed the partition since: what this one wants to write comes too late."""
 
 
 class RecordRefusedError(StreamError):
@@ -133,3 +137,28 @@ class Sink(Protocol):
 
     async def aclose(self) -> None:
         """Disconnect; what was not acknowledged is lost."""
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """Writes results of a partition and keeps how far it is done, both or neither, for one writer at a time."""
+
+    async def claim(self, partition: Partition) -> Committed | None:
+        """Lock every earlier writer of the partition out, and say what is kept of it; null for nothing.
+
+        What an earlier writer had begun is by then either kept or undone. Raises `StreamError`.
+        """
+
+    async def retain(self, partitions: Collection[Partition]) -> None:
+        """Let go of all others; they are somebody else's, and nothing that is done here may disturb that one."""
+
+    async def append(self, partition: Partition, records: Sequence[Outgoing], mark: Committed) -> None:
+        """Write all records and keep the mark, or do nothing of it.
+
+        Raises `FencedError` when somebody else has claimed the partition, `RecordRefusedError` for a record that
+        can never be written, `StreamError` when the outcome is not known: only a new claim tells. After any of
+        them the partition must be claimed anew.
+        """
+
+    async def aclose(self) -> None:
+        """Let go of every partition; nothing that was begun stays open."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from consumers.done_note import read_note
 from consumers.kafka import KafkaCluster
 from consumers.stream import Committed, Partition
 from replay.errors import RecordError, UsageError
@@ -54,9 +55,7 @@ def request_of(identity: Mapping[str, Json]) -> str:
     return sha256(dumps(dict(identity), sort_keys=True)).hexdigest()[:24]
 
 
-async def resolve(
-    cluster: KafkaCluster, topic: str, *, from_ms: int, to_ms: int, made_ms: int, request: str
-) -> Window:
+async def resolve(cluster: KafkaCluster, topic: str, *, from_ms: int, to_ms: int, made_ms: int, request: str) -> Window:
     """Ask the broker where the window begins and ends. Raises `UsageError` for one that ends before it begins."""
     if to_ms <= from_ms:
         raise UsageError("--to is not after --from: the window is empty")
@@ -92,7 +91,7 @@ async def recall(cluster: KafkaCluster, topic: str, *, run_id: str, request: str
 
 def _read(note: str, run_id: str) -> dict[str, Json]:
     try:
-        found = loads(note)
+        found = loads(read_note(note, 0, whose=run_id).rest)
     except RecordError:
         found = None
     if not isinstance(found, dict) or found.get("schema") != _SCHEMA:

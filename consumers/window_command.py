@@ -21,7 +21,7 @@ from consumers.progress import Progress
 from consumers.published import published
 from consumers.report import Report
 from consumers.run_command import DONE, STOPPED_BY_A_LIMIT, print_json, print_lines
-from consumers.service import Bounds, Service, identity_of, sink_of
+from consumers.service import Bounds, Service, identity_of, writer_of
 from consumers.telemetry import Telemetry, open_log
 from consumers.when import milliseconds, parse_when
 from consumers.window import Window
@@ -98,12 +98,12 @@ class _Job:
     async def run(self) -> Ended:
         settings, plan = self.order.settings, self.plan
         async with AsyncExitStack() as stack:
-            sink = await stack.enter_async_context(sink_of(settings))
+            writer = await stack.enter_async_context(writer_of(settings, plan.run_id))
             model = await stack.enter_async_context(model_of(self.order.planner, settings))
             self._progress = stack.enter_context(Progress.on(plan.records))
             source = KafkaSource(settings, settings.kafka.traces, group=plan.run_id, positions=plan.starts)
             bounds = Bounds(plan.ends, plan.note, self._done.__contains__, self._observe, self._pass)
-            worker = self._service().bounded(source, sink, model, bounds)
+            worker = self._service().worker(source, writer, model, bounds)
             await self._take_up(worker)
             await stack.enter_async_context(stopping(lambda number: self._interrupt(worker, number)))
             return await worker.run()
@@ -124,12 +124,14 @@ class _Job:
     def _service(self) -> Service:
         order = self.order
         log = open_log(order.settings, least=logging.WARNING, run_id=self.plan.run_id)
-        return Service(order.settings, order.planner, order.where, self.plan.run_id, Telemetry(log))
+        return Service(order.settings, order.planner, order.where, self.plan.run_id, self.plan.run_id, Telemetry(log))
 
     async def _take_up(self, worker: Worker) -> None:
         """What earlier starts have published is counted, and neither made nor paid again."""
         if self.order.arguments.resume is None:
             return
+        # First of all lock out a start that may still live: what it was writing is on the topic by then, or never.
+        await worker.delivery.claim(tuple(self.plan.starts), 0)
         async for comparison in published(self.order.settings, run_id=self.plan.run_id, since_ms=self.plan.made_ms):
             if comparison.comparison_id not in self._done:
                 worker.spent.take_up(comparison)

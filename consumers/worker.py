@@ -1,12 +1,11 @@
 """`worker` and `window`: records of the traces topic in, comparisons and watermarks out, offsets committed in order.
 
-    source.poll -> held -> decode, admit -> replays in flight -> outbox -> finished -> watermark -> commit
+    source.poll -> held -> decode, admit -> replays in flight -> ended -> delivery: written, offsets kept
 
-Records end out of order; a partition's offset is committed up to its first unfinished record, after everything
-below it has been acknowledged by the comparison topic, and so has a watermark that says so. What is read and not
-finished is bounded in records and bytes: the intake polls no more than there is room for. A rebalance waits for
-the replays in flight within a budget; partitions that are kept go on with their work, that of the others is dropped
-and done again by their new owner (at least once: a comparison that is made twice has the same id).
+Records end out of order; a partition's offset is kept up to its first unfinished record. What is read and has not
+ended is bounded in records and bytes, and so is what waits to be written: the intake polls no more than there is room
+for. A rebalance waits for the replays in flight within a budget; partitions that are kept go on with their work, that
+of the others is dropped and done again by their new owner.
 """
 
 from __future__ import annotations
@@ -24,19 +23,17 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from consumers import telemetry as tel
 from consumers.backlog import Backlog, Reading
-from consumers.commits import Commits
-from consumers.dead_letters import BadRecords
+from consumers.dead_letters import BadRecords, dead_letter
+from consumers.delivery import Delivery, origin
 from consumers.intake import Intake
 from consumers.kafka_config import COMMIT_SECONDS
 from consumers.offsets import Lease, Leases
-from consumers.outbox import Outbox
 from consumers.replays import Limits, Replays, Settled, Spending, Task
-from consumers.stream import Committed, Partition, Received, Source, StreamError
+from consumers.stream import Partition, Received, Source, StreamError
 from consumers.telemetry import Telemetry
 from replay.admission import Refused
-from replay.comparison import Comparison
 from replay.divergence import Comparer, Job
-from replay.errors import RecordError
+from replay.errors import RecordError, UsageError
 from replay.models import Model
 
 _POLL_SECONDS = 0.5
@@ -54,6 +51,7 @@ class Capacity:
     drain_seconds: float = 20.0
     grace_seconds: float = 25.0
     poll_interval_seconds: float = 600.0
+    claim_seconds: float = 10.0
 
     @property
     def records(self) -> int:
@@ -72,13 +70,13 @@ class Ended(NamedTuple):
 class Worker:
     """One member. `until` bounds each partition (a window); without it the worker runs until `stop`.
 
-    It is its source's listener. `note` is what is committed beside each offset; `observe` is told of every
-    comparison that was published, `passed` of what became of every record: "admitted", why it was refused, or
-    "dead_letter" with its stage.
+    It is its source's listener.
     """
 
     source: Source
-    outbox: Outbox
+    delivery: Delivery
+    leases: Leases
+    run_id: str
     intake: Intake
     comparer: Comparer
     model: Model
@@ -87,31 +85,28 @@ class Worker:
     limits: Limits = field(default_factory=Limits)
     bad_records: BadRecords = field(default_factory=lambda: BadRecords(None, None))
     until: Mapping[Partition, int] | None = None
-    note: Callable[[Partition], str] = lambda _: ""
-    observe: Callable[[Comparison], None] = lambda _: None
-    passed: Callable[[str], None] = lambda _: None
     clock: Callable[[], int] = time.time_ns
     monotonic: Callable[[], float] = time.monotonic
     spent: Spending = field(default_factory=Spending)
-    leases: Leases = field(default_factory=Leases)
     ready: bool = False
     backlog: Backlog = field(init=False)
     _stopped_by: str | None = None
     _stopping: bool = False
+    _refused: UsageError | None = None
     _last_poll: float = 0.0
     _gaps_due: float = 0.0
+    _claims_due: float = 0.0
     _polling: bool = False
     _changed: anyio.Event = field(default_factory=anyio.Event)
     _steady: anyio.Event = field(default_factory=anyio.Event)
     _intake_scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _ending: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     _replays: Replays[Reading] = field(init=False)
-    _commits: Commits = field(init=False)
 
     def __post_init__(self) -> None:
         self.backlog = Backlog(self.capacity.records, self.capacity.bytes_in_flight)
         self._replays = Replays(
-            run_id=self.outbox.run_id,
+            run_id=self.run_id,
             comparer=self.comparer,
             model=self.model,
             publish=self._publish,
@@ -119,15 +114,6 @@ class Worker:
             batch=self.capacity.batch,
             clock=self.clock,
             spent=self.spent,
-        )
-        self._commits = Commits(
-            source=self.source,
-            outbox=self.outbox,
-            leases=self.leases,
-            telemetry=self.telemetry,
-            note=self.note,
-            clock=self.clock,
-            monotonic=self.monotonic,
         )
 
     async def run(self) -> Ended:
@@ -144,6 +130,7 @@ class Worker:
                 drained = await self._work()
             return Ended(self._stopped_by, drained)
         finally:
+            await self.delivery.aclose()
             await self.source.aclose()
 
     def stop(self) -> None:
@@ -155,44 +142,46 @@ class Worker:
     # -- ownership: called by the source ----------------------------------------------------------------------
 
     async def revoked(self, partitions: Collection[Partition]) -> None:
-        """Hand nothing more on, let what is in flight end, commit it. All within the budget of a rebalance."""
+        """Hand nothing more on, let what is in flight end, keep it. All within the budget of a rebalance."""
         self._steady = anyio.Event()
-        if not partitions:
-            return
-        with anyio.move_on_after(self.capacity.drain_seconds):
-            await self._until(lambda: self._replays.unsettled == 0)
-        with anyio.move_on_after(COMMIT_SECONDS):
-            await self.commit()
+        if partitions:
+            with anyio.move_on_after(self.capacity.drain_seconds):
+                await self._until(lambda: self._replays.unsettled == 0)
+            with anyio.move_on_after(COMMIT_SECONDS):
+                await self.delivery.flush()
+        self.delivery.pause()
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
         """Kept partitions go on where they were, when nobody else has committed for them in between."""
         try:
-            committed = await self.source.committed(partitions)
-        except StreamError as error:
-            self.telemetry.log.warning("committed_unknown", reason=str(error))
-            committed = None
-        kept = [lease for lease in self.leases if lease.partition in partitions and _untouched(lease, committed)]
-        self._renew(partitions, kept, committed or {})
+            await self._own(partitions)
+        except UsageError as error:  # a source may call us from a task of its own, where nobody hears of it
+            self._refused = error
+        self.delivery.resume()
         self._steady.set()
         self._change()
 
-    def _renew(
-        self, partitions: Collection[Partition], kept: list[Lease], committed: Mapping[Partition, Committed]
-    ) -> None:
+    async def _own(self, partitions: Collection[Partition]) -> None:
+        await self.delivery.retain(partitions)
+        leases = await self.delivery.claim(partitions, self.leases.epoch + 1)
+        kept = [lease for lease in leases if self.leases.of(lease.partition) is lease]
+        new = [lease for lease in leases if lease not in kept]
         self.telemetry.count(tel.LOST, by=len(self.leases) - len(kept))
-        going = {lease.partition for lease in kept}
-        new = {partition: committed.get(partition) for partition in partitions if partition not in going}
-        self.leases.renew(kept, {partition: mark.offset if mark else None for partition, mark in new.items()})
-        for lease in kept:
-            if lease.tracker.position is not None:
-                self.source.seek(lease.partition, lease.tracker.position)
-        for partition, mark in new.items():
-            if mark is not None and self.until is None:
-                self.source.seek(partition, mark.offset)
+        self.leases.renew(kept, new, set(partitions) - {lease.partition for lease in leases})
         self.backlog.drop_lost()
+        for lease in leases:
+            self._go_to_its_place(lease)
         self.telemetry.count(tel.REBALANCES)
         self.telemetry.count(tel.KEPT, by=len(kept))
-        self.telemetry.log.info("assigned", epoch=self.leases.epoch, kept=len(kept), new=sorted(map(str, new)))
+        told = sorted(str(lease.partition) for lease in new)
+        self.telemetry.log.info("assigned", epoch=self.leases.epoch, kept=len(kept), new=told)
+
+    def _go_to_its_place(self, lease: Lease) -> None:
+        """A window has positions of its own."""
+        if lease.tracker.position is not None:
+            self.source.seek(lease.partition, lease.tracker.position)
+        elif lease.committed is not None and self.until is None:
+            self.source.seek(lease.partition, lease.committed)
 
     # -- working ----------------------------------------------------------------------------------------------
 
@@ -208,7 +197,7 @@ class Worker:
                 if self._stopped_by is not None:
                     self._end_within_grace()
         with anyio.move_on_after(COMMIT_SECONDS, shield=True):
-            await self.commit()
+            await self.delivery.flush()
         return not self._ending.cancelled_caught
 
     def _end_within_grace(self) -> None:
@@ -217,6 +206,8 @@ class Worker:
     async def _read(self, to_replay: MemoryObjectSendStream[Task[Reading]]) -> None:
         held: deque[Reading] = deque()
         while not self._stopping and self._stopped_by is None:
+            if self._refused is not None:
+                raise self._refused
             if held:
                 await self._steady.wait()
                 await self._take(held.popleft(), to_replay)
@@ -229,7 +220,7 @@ class Worker:
     async def _poll(self) -> Sequence[Received]:
         """Read what there is room for; without room, wait for something to end."""
         room = self.backlog.room
-        if not room:
+        if not room or self.delivery.full:
             await self._wait(_POLL_SECONDS)
             return ()
         self._polling = True
@@ -239,10 +230,9 @@ class Worker:
             self._polling = False
             self._last_poll = self.monotonic()
 
-    def _wanted(self) -> list[Partition] | None:
+    def _wanted(self) -> list[Partition]:
         """Partitions that are not too far ahead of their first unfinished record, and not at their end."""
-        wanted = [lease.partition for lease in self.leases if self._wants(lease)]
-        return None if len(wanted) == len(self.leases) else wanted
+        return [lease.partition for lease in self.leases if self._wants(lease)]
 
     def _wants(self, lease: Lease) -> bool:
         if self.until is not None and (lease.tracker.position or 0) >= self.until[lease.partition]:
@@ -257,7 +247,7 @@ class Worker:
             if lease is None:  # read before its assignment was told: it will be read again
                 self._put_back(records, record.partition)
             elif self._beyond(record):
-                lease.tracker.pass_to(self._end(record.partition))
+                lease.tracker.pass_to(self._last(record.partition))
             elif lease.tracker.begin(record.offset):
                 begun.append(self.backlog.enter(record, lease, now=self.monotonic()))
         return begun
@@ -281,12 +271,12 @@ class Worker:
             except StreamError:
                 continue  # it is being given away, or its broker is away: the next look asks again
             if self._steady.is_set() and not lease.lost:
-                lease.tracker.pass_to(position if self.until is None else min(position, self._end(lease.partition)))
+                lease.tracker.pass_to(position if self.until is None else min(position, self._last(lease.partition)))
 
     def _beyond(self, record: Received) -> bool:
-        return self.until is not None and record.offset >= self._end(record.partition)
+        return self.until is not None and record.offset >= self._last(record.partition)
 
-    def _end(self, partition: Partition) -> int:
+    def _last(self, partition: Partition) -> int:
         return (self.until or {}).get(partition, 0)
 
     async def _take(self, reading: Reading, to_replay: MemoryObjectSendStream[Task[Reading]]) -> None:
@@ -299,18 +289,18 @@ class Worker:
             return
         self.bad_records.count(reading.record.partition, bad=False)
         if isinstance(found, Refused):
-            self._pass(reading, found.reason)
+            reading.outcome = found.reason
+            await self._end([reading])
             await anyio.lowlevel.checkpoint()
         elif self._may_begin():
-            await self._hand_on(reading, found, to_replay)
+            await self._hand_on(reading, [] if reading.was_finished else found, to_replay)
 
     async def _hand_on(
         self, reading: Reading, jobs: list[Job], to_replay: MemoryObjectSendStream[Task[Reading]]
     ) -> None:
-        reading.left = len(jobs)
-        self.passed("admitted")
+        reading.left, reading.outcome = len(jobs), "admitted"
         if not jobs:  # all of it was done by an earlier start
-            self._finish(reading)
+            await self._end([reading])
         for job in jobs:
             await self._steady.wait()
             if reading.lease.lost:
@@ -328,60 +318,43 @@ class Worker:
         if too_many is not None:
             self._stopped_by = f"{too_many}, the last one: {error}"
             return
-        if reading.record.offset >= (reading.lease.committed or 0):  # below, an earlier start has buried it
-            await self.outbox.bury(reading.record, error)
+        if not reading.was_finished:
+            reading.letter = dead_letter(reading.record, error, run_id=self.run_id)
+        reading.outcome = f"dead_letter.{error.stage}"
         self.telemetry.count(tel.DEAD_LETTERS, error.stage)
-        self.telemetry.log.warning("dead_letter", **_origin(reading.record), stage=error.stage, reason=str(error))
-        self._pass(reading, f"dead_letter.{error.stage}")
-
-    def _pass(self, reading: Reading, outcome: str) -> None:
-        self.telemetry.count(tel.RECORDS, outcome)
-        self.passed(outcome)
-        self._finish(reading)
+        self.telemetry.log.warning("dead_letter", **origin(reading), stage=error.stage, reason=str(error))
+        await self._end([reading])
 
     # -- results ----------------------------------------------------------------------------------------------
 
     async def _publish(self, settled: Sequence[Settled[Reading]]) -> None:
-        ours = [item for item in settled if not item.ticket.lease.lost]
-        await self.outbox.publish([item.comparison for item in ours])
-        for item in ours:
-            self._settle(item.comparison, item.ticket)
-        self._change()
+        """A record has ended with the last of its units: what is written of it is written together."""
+        for item in settled:
+            item.ticket.comparisons.append(item.comparison)
+            item.ticket.left -= 1
+        await self._end([reading for reading in {item.ticket: None for item in settled} if not reading.left])
 
-    def _settle(self, comparison: Comparison, reading: Reading) -> None:
-        self.telemetry.comparison(comparison)
-        self.observe(comparison)
-        reading.outcomes[comparison.mode] = comparison.disposition
-        reading.left -= 1
-        if reading.left == 0:
-            self.telemetry.count(tel.RECORDS, "replayed")
-            self.telemetry.log.info(
-                "replayed", **_origin(reading.record), trace_id=comparison.trace_id, **reading.outcomes
-            )
-            self._finish(reading)
-
-    def _finish(self, reading: Reading) -> None:
-        self.backlog.finish(reading)
+    async def _end(self, readings: Sequence[Reading]) -> None:
+        for reading in readings:
+            self.backlog.end(reading)
+        await self.delivery.deliver(readings)
         self._change()
 
     # -- offsets ----------------------------------------------------------------------------------------------
-
-    async def commit(self) -> None:
-        """Keep what is finished. Never raises for a broker or a rebalance."""
-        await self._commits.commit()
 
     def _at_end(self) -> bool:
         """Whether a window has read all it may; what is in flight does not matter for that."""
         if self.until is None or len(self.leases) < len(self.until):
             return False
-        return all((lease.tracker.position or 0) >= self._end(lease.partition) for lease in self.leases)
+        return all((lease.tracker.position or 0) >= self._last(lease.partition) for lease in self.leases)
 
     # -- attendance -------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def _attended(self) -> AsyncIterator[None]:
-        """Commits and gauges in their own rhythm, a sign of life when nothing is polled, for as long as it lasts."""
+        """Offsets and gauges in their own rhythm, a sign of life when nothing is polled, for as long as it lasts."""
         async with anyio.create_task_group() as group:
+            group.start_soon(self.delivery.run)
             group.start_soon(self._attend)
             yield
             group.cancel_scope.cancel()
@@ -389,9 +362,23 @@ class Worker:
     async def _attend(self) -> None:
         while True:
             await anyio.sleep(self.capacity.commit_seconds)
-            await self.commit()
+            await self._claim_what_is_left()
             await self._show_life()
             await self._report()
+
+    async def _claim_what_is_left(self) -> None:
+        """A partition that is ours, and could not be claimed or was claimed by another: not at once, for that other
+        one may be right, and a rebalance on its way.
+        """
+        if not self.leases.unclaimed or not self._steady.is_set():
+            self._claims_due = self.monotonic() + self.capacity.claim_seconds
+        elif self.monotonic() >= self._claims_due:
+            epoch = self.leases.epoch
+            for lease in await self.delivery.claim(tuple(self.leases.unclaimed), epoch):
+                if self._steady.is_set() and self.leases.epoch == epoch:
+                    self.leases.add(lease)
+                    self._go_to_its_place(lease)
+                    self.telemetry.log.info("claimed", partition=str(lease.partition))
 
     async def _show_life(self) -> None:
         silent = self.monotonic() - self._last_poll
@@ -437,15 +424,3 @@ class Worker:
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():
             await self._wait(_POLL_SECONDS)
-
-
-def _untouched(lease: Lease, committed: Mapping[Partition, Committed] | None) -> bool:
-    """Whether the group's offset is the one this lease has kept: then nobody has worked on it in between."""
-    if committed is None:
-        return False
-    found = committed.get(lease.partition)
-    return (found.offset if found is not None else None) == lease.committed
-
-
-def _origin(record: Received) -> dict[str, object]:
-    return {"topic": record.partition.topic, "partition": record.partition.number, "offset": record.offset}

@@ -13,7 +13,7 @@ from consumers.kafka import KafkaSource, quiet_client
 from consumers.kafka_config import check
 from consumers.lifecycle import stopping
 from consumers.run_command import DONE, STOPPED_BY_A_LIMIT
-from consumers.service import Service, group_of, sink_of, worker_run_id
+from consumers.service import Service, group_of, worker_run_id, writer_of
 from consumers.status import serve_status
 from consumers.telemetry import Telemetry, open_log, relay_client_log
 from consumers.worker import Ended, Worker
@@ -29,26 +29,25 @@ def worker(arguments: argparse.Namespace) -> int:
     planner, where = planner_of(settings), tuple(arguments.where)
     run_id = worker_run_id(settings, planner, where)
     log = open_log(settings, run_id=run_id, candidate=planner.candidate.digest[:15])
-    return anyio.run(_Member(Service(settings, planner, where, run_id, Telemetry(log)), group_of(settings, where)).run)
+    return anyio.run(_Member(Service(settings, planner, where, run_id, group_of(settings, where), Telemetry(log))).run)
 
 
 class _Member:
-    def __init__(self, service: Service, group: str) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._group = group
         self._signal: signal.Signals | None = None
 
     async def run(self) -> int:
         service, log = self._service, self._service.telemetry.log
         async with AsyncExitStack() as stack:
-            sink = await stack.enter_async_context(sink_of(service.settings))
+            writer = await stack.enter_async_context(writer_of(service.settings, service.group))
             model = await stack.enter_async_context(model_of(service.planner, service.settings))
             relay_client_log(log)
-            source = KafkaSource(service.settings, service.settings.kafka.traces, group=self._group)
-            member = service.worker(source, sink, model)
+            source = KafkaSource(service.settings, service.settings.kafka.traces, group=service.group)
+            member = service.worker(source, writer, model)
             await stack.enter_async_context(serve_status(service.settings.worker, member, service.telemetry))
             await stack.enter_async_context(stopping(lambda number: self._stop(member, number)))
-            log.info("started", group=self._group, topic=service.settings.kafka.traces)
+            log.info("started", group=service.group, topic=service.settings.kafka.traces)
             return self._end(await member.run())
 
     def _stop(self, member: Worker, number: signal.Signals) -> None:

@@ -78,9 +78,14 @@ class WorkerSettings:
     group: str | None = setting(None, optional(text), "consumer group (default: made of both bundles and the topic)")
     member: str | None = setting(None, optional(text), "static member id, unique in the group: keeps partitions")
     start: str = setting("earliest", choice("earliest", "latest"), "where a group without offsets begins")
+    delivery: str = setting(
+        "exactly_once", choice("exactly_once", "at_least_once"), "what a restart may write, and pay for, again"
+    )
     bytes_in_flight: int = setting(64 << 20, whole(1 << 20), "bytes of traces read and not finished")
     span: int = setting(24_000, whole(1), "offsets a partition may be ahead of its first unfinished one")
-    commit_seconds: float = setting(1.0, number(0.01), "how often watermarks are published and offsets committed")
+    commit_seconds: float = setting(1.0, number(0.01), "how long results and offsets wait to be committed")
+    commit_records: int = setting(1_000, whole(1), "records of a partition that are committed at once (exactly_once)")
+    commit_bytes: int = setting(8 << 20, whole(1 << 16), "bytes of their results that are (exactly_once)")
     drain_seconds: float = setting(20.0, number(0), "how long a rebalance waits for replays in flight")
     grace_seconds: float = setting(25.0, number(0), "how long a stop waits for replays in flight")
     max_bad_run: int | None = setting(100, optional(whole(1)), "bad records in a row that stop the process (exit 4)")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.offsets import REMEMBERED, Lease, Leases, Tracker
-from consumers.stream import Partition
+from consumers.stream import Committed, Partition
 
 P, Q = Partition("t", 0), Partition("t", 1)
 
@@ -65,7 +65,7 @@ def test_finishing_what_is_not_open_is_our_own_mistake(offset):
 
 
 def test_only_progress_is_committed():
-    lease = Lease(P, 1, committed=10)
+    lease = Lease(P, 1, Committed(10))
     assert lease.to_commit is None
     lease.tracker.begin(10)
     lease.tracker.begin(11)
@@ -94,15 +94,15 @@ class Scope:
 
 def test_kept_leases_go_on_and_the_others_are_cancelled():
     leases, scope, other = Leases(), Scope(), Scope()
-    leases.renew([], {P: 3, Q: None})
+    leases.renew([], [Lease(P, 1, Committed(3)), Lease(Q, 1)])
     kept, lost = leases.of(P), leases.of(Q)
     kept.hold(scope)
     lost.hold(other)
-    leases.renew([kept], {})
+    leases.renew([kept], [])
     assert leases.of(P) is kept
     assert leases.of(Q) is None
     assert (scope.cancelled, other.cancelled) == (0, 1)
     assert (kept.lost, lost.lost, leases.epoch) == (False, True, 2)
-    leases.renew([], {P: 3})
+    leases.renew([], [Lease(P, 3, Committed(3))])
     assert leases.of(P) is not kept
     assert scope.cancelled == 1

@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from consumers.at_least_once import AtLeastOnce
 from consumers.dead_letters import BadRecords
+from consumers.delivery import Account, Delivery
+from consumers.exactly_once import Due, ExactlyOnce
 from consumers.intake import Intake
-from consumers.memory import MemorySink, MemorySource, MemoryTopics
+from consumers.memory import MemoryLedger, MemorySink, MemorySource, MemoryTopics
+from consumers.offsets import Leases
 from consumers.outbox import Outbox
 from consumers.playback import parse_header
 from consumers.stream import Outgoing, Partition
@@ -66,6 +70,7 @@ class SmallService:
 
     topics: MemoryTopics = field(default_factory=lambda: MemoryTopics({"traces": 2, "comparisons": 2, "dead": 1}))
     model: PatientModel = field(default_factory=PatientModel)
+    exactly_once: bool = False
 
     def put(self, value: bytes, partition: int = 0, **more) -> None:
         self.topics.append(Outgoing("traces", value, None, partition, **more))
@@ -74,18 +79,33 @@ class SmallService:
         for name in names:
             self.put(encode_trace(a_trace("?", [says("x")], trace_id=name, **changes)), partition)
 
-    def worker(self, *, sink=None, bad: BadRecords | None = None, capacity: dict | None = None, **more) -> Worker:
-        limits = {"commit_seconds": 0.01, "drain_seconds": 0.2, "grace_seconds": 5.0, **(capacity or {})}
+    def worker(
+        self, *, sink=None, ledger=None, bad: BadRecords | None = None, capacity: dict | None = None, until=None, **more
+    ) -> Worker:
+        """Delivers at least once into `sink`, or exactly once into `ledger`."""
+        if self.exactly_once and sink is None:
+            ledger = ledger or MemoryLedger(self.topics)
+        limits = {"commit_seconds": 0.01, "drain_seconds": 0.2, "grace_seconds": 5.0, "claim_seconds": 0.05}
+        source = more.pop("source", None) or MemorySource(self.topics, "traces")
         is_done: Callable[[str], bool] = more.pop("is_done", lambda _: False)
+        account = Account(telemetry(), more.pop("observe", lambda _: None), more.pop("passed", lambda _: None))
+        outbox, leases = Outbox("r", "comparisons", "dead"), Leases()
+        delivery: Delivery = AtLeastOnce(source, sink or MemorySink(self.topics), outbox, leases, account, 0.01)
+        if ledger is not None:
+            due = more.pop("due", Due(seconds=0.01))
+            delivery = ExactlyOnce(ledger, outbox, leases, account, "group", due, rereads=until is not None)
         return Worker(
-            source=more.pop("source", None) or MemorySource(self.topics, "traces"),
-            outbox=Outbox(sink or MemorySink(self.topics), "r", "comparisons", "dead", more.pop("failed", lambda _: None)),
+            source=source,
+            delivery=delivery,
+            leases=leases,
+            run_id="r",
             intake=Intake(Admission(PRODUCTION), PLANNER, MODES, is_done),
             comparer=Comparer(PLANNER),
             model=self.model,
-            telemetry=telemetry(),
-            capacity=Capacity(**limits),
+            telemetry=account.telemetry,
+            capacity=Capacity(**(limits | (capacity or {}))),
             bad_records=bad or BadRecords(None, None),
+            until=until,
             **more,
         )
 
