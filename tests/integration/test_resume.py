@@ -79,7 +79,13 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(arguments, log
 def test_an_interrupted_run_says_so_and_goes_on(arguments, tmp_path):
     out = tmp_path / "out"
     arguments = ["240" if argument == "120" else argument for argument in arguments]  # long enough to be caught in the act
-    process = subprocess.Popen([*arguments, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*arguments, str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509 - no thread is forked here
+    )
     deadline = time.monotonic() + 60
     while finished(out) < 5 and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -91,6 +97,11 @@ def test_an_interrupted_run_says_so_and_goes_on(arguments, tmp_path):
     before = finished(out)
     subprocess.run([*arguments, str(out)], check=True, capture_output=True, timeout=300)
     assert finished(out) > before
+
+
+def hear_interrupts() -> None:
+    """A shell that runs the tests in the background has its children ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def whole_lines(out: Path) -> list[bytes]:
