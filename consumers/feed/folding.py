@@ -136,6 +136,8 @@ class Folding:
             self.telemetry.log.warning("refused", records=refused, see="/api/summary")
 
     async def _look(self, source: Source) -> None:
+        """Between two polls: only then a position has nothing before it that is read and not folded."""
+        await self._pass_over_gaps(source)
         ends = await source.ends(self._partitions)
         self.ends = {partition.number: end for partition, end in ends.items()}
         for partition, end in ends.items():
@@ -144,6 +146,12 @@ class Folding:
             self.telemetry.gauge(tel.LAG, max(0, end - kept), *labels)
         self._looked = time.monotonic()
         self.ready = True
+
+    async def _pass_over_gaps(self, source: Source) -> None:
+        positions = {partition: await source.position(partition) for partition in self._partitions}
+        ahead = {p: position for p, position in positions.items() if position > (self.store.position(p) or 0)}
+        if ahead:
+            await to_thread.run_sync(self.store.pass_to, ahead)
 
     async def _has_grown(self) -> bool:
         self._grown = time.monotonic()

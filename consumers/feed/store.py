@@ -127,6 +127,11 @@ class Store:
             self._write(batch)
         return Folded(tuple(batch.events), batch.outcomes, tuple(batch.comparisons))
 
+    def pass_to(self, positions: Mapping[Partition, int]) -> None:
+        """The reader has gone on to there: offsets without a record (transaction markers) hold nothing to fold."""
+        with self._transaction():
+            self._keep_positions({partition.number: offset for partition, offset in positions.items()})
+
     def forget_old(self, *, now_ms: int) -> None:
         """Drop what is older than it is kept for, and put minutes together to hours."""
         with self._transaction():
@@ -206,10 +211,7 @@ class Store:
             "INSERT INTO tallies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
             [(*key, number) for key, number in sorted(batch.tallies.items())],
         )
-        self._database.executemany(
-            "INSERT INTO positions VALUES (?, ?) ON CONFLICT DO UPDATE SET next = excluded.next",
-            list(batch.positions.items()),
-        )
+        self._keep_positions(batch.positions)
         self._database.executemany(
             "INSERT INTO totals VALUES (?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
             list(batch.outcomes.items()),
@@ -218,6 +220,12 @@ class Store:
         self._database.execute("DELETE FROM words WHERE seq <= ?", (oldest,))
         self._database.execute("DELETE FROM comparisons WHERE seq <= ?", (oldest,))
         self._database.execute("DELETE FROM refused WHERE seq <= (SELECT MAX(seq) FROM refused) - ?", (_REFUSED_KEPT,))
+
+    def _keep_positions(self, positions: Mapping[int, int]) -> None:
+        self._database.executemany(
+            "INSERT INTO positions VALUES (?, ?) ON CONFLICT DO UPDATE SET next = excluded.next",
+            list(positions.items()),
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -47,6 +47,12 @@ class Feed:
     def folded(self):
         return sum(self.get("/api/summary")["records"].values())
 
+    @property
+    def caught_up(self):
+        """As far as the feed knows: every partition is folded to the end it has seen."""
+        positions = self.get("/api/summary")["positions"]
+        return bool(positions) and all(found["offset"] == found["end"] for found in positions)
+
     def kill(self):
         self._member.kill()
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
+from urllib.request import urlopen
 
 import pytest
 
 import many_traces
-from kafka_service import eventually, judged
+from kafka_service import eventually, free_port, judged
 
 TRACES = 2_000
 GRACE_SECONDS = 15
@@ -104,10 +105,13 @@ def slow(corpus, bundles, model_of, bundle_of):
 
 
 def test_a_second_signal_kills(stand, slow, tmp_path):
+    stand = stand.having(worker_http_port=free_port())
     stand.create(partitions=1)
     stand.run("traces", "produce", many_traces.write(tmp_path / "traces.jsonl", 5))
     with stand.member(tmp_path / "worker.log", *slow) as worker:
-        eventually(lambda: worker.events("assigned"), 60, alive=worker)
+        eventually(lambda: worker.events("status"), 60, alive=worker)
+        metrics = worker.events("status")[0]["url"]
+        eventually(lambda: b"replays_in_flight 10.0" in urlopen(metrics).read(), 60, alive=worker)
         worker.process.terminate()
         eventually(lambda: worker.events("stopping"), 20)
         worker.process.terminate()
