@@ -99,7 +99,7 @@ def _against_reference(settings: Settings, topic: str, size: int) -> None:
 def _into(settings: Settings, out: str, delivery: str = "exactly_once") -> Settings:
     """Settings of a worker that writes to a topic of its own, which is made."""
     anyio.run(_make, settings, [out])
-    kafka = replace(settings.kafka, comparisons=out, dead_letters=out)
+    kafka = replace(settings.kafka, traces=out, comparisons=out, dead_letters=out)
     worker = replace(settings.worker, delivery=delivery if delivery != "bare" else "at_least_once")
     return replace(settings, mode="free", concurrency=256, batch=128, kafka=kafka, worker=worker)
 
