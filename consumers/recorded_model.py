@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -75,8 +76,9 @@ async def recorded_model(
 
 @dataclass(slots=True)
 class _Line:
-    """The log line of one request."""
+    """The log line of one request. `at`: when it came, ns since the epoch, UTC."""
 
+    at: int = field(default_factory=time.time_ns)
     comparison_id: str | None = None
     trace_id: str | None = None
     mode: str | None = None

@@ -43,7 +43,7 @@ def test_a_model_that_is_silent_for_a_minute_costs_time_and_nothing_else(stand, 
         with stand.member(tmp_path / "worker.log", *bundles, "--concurrency", "4") as worker:
             eventually(lambda: len(stand.compared) > 20, 60, alive=worker, every=0.05)
             os.kill(model.pid, signal.SIGSTOP)
-            time.sleep(1)
+            time.sleep(3)  # what had ended by then is written
             before = len(stand.compared)
             time.sleep(OUTAGE_SECONDS)
             assert len(stand.compared) <= before + 8
