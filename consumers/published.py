@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator
 
-from consumers.kafka import KafkaCluster, KafkaSource
-from consumers.stream import Partition
+from consumers.topic_reader import to_the_end
 from replay.comparison import Comparison
 from replay.errors import RecordError
 from replay.exact_json import loads
 from replay.settings import Settings
 from replay.wire import from_json, schema_of
 
-_AT_A_TIME = 500
-
-
-class _Nobody:
-    """A reader of fixed partitions has no rebalances to hear of."""
-
-    async def assigned(self, partitions: Collection[Partition]) -> None:
-        """Nothing to do."""
-
-    async def revoked(self, partitions: Collection[Partition]) -> None:
-        """Never called."""
-
 
 async def published(settings: Settings, *, run_id: str, since_ms: int) -> AsyncIterator[Comparison]:
     """Comparisons of one run, from records written at or after `since_ms` to the end the topic has now."""
-    topic = settings.kafka.comparisons
-    async with KafkaCluster.of(settings.kafka) as cluster:
-        partitions = await cluster.partitions(topic)
-        starts = await cluster.offsets_at(partitions, since_ms)
-        ends = await cluster.ends(partitions)
-    source = KafkaSource(settings, topic, positions=starts)
-    await source.start(_Nobody())
-    try:
-        while await _behind(source, ends):
-            for record in await source.poll(max_records=_AT_A_TIME, seconds=0.5):
-                found = _comparison(record.value, run_id)
-                if found is not None:
-                    yield found
-    finally:
-        await source.aclose()
-
-
-async def _behind(source: KafkaSource, ends: Mapping[Partition, int]) -> bool:
-    for partition, end in ends.items():
-        if await source.position(partition) < end:
-            return True
-    return False
+    async for record in to_the_end(settings, settings.kafka.comparisons, since_ms=since_ms):
+        found = _comparison(record.value, run_id)
+        if found is not None:
+            yield found
 
 
 def _comparison(value: bytes, run_id: str) -> Comparison | None:

@@ -220,6 +220,26 @@ def _infer_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="a new directory")
 
 
+def _letters_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("--since", metavar="TIME", help='only those written since: ISO-8601, or "2h ago"')
+    parser.add_argument("--stage", metavar="STAGE", help="only those that failed there, such as decode")
+
+
+def _letter_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("name", metavar="PARTITION/OFFSET", help="as `list` prints it")
+    parser.add_argument("--raw", action="store_true", help="write the bytes of the record, and nothing else")
+
+
+def _replayed_arguments(parser: argparse.ArgumentParser) -> None:
+    _letters_arguments(parser)
+    parser.add_argument("names", metavar="PARTITION/OFFSET", nargs="*", help="as `list` prints them")
+    parser.add_argument("--all", action="store_true", help="all of them, of that time and stage")
+
+
 def _bundle_argument(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("bundle", metavar="BUNDLE")
@@ -291,6 +311,14 @@ _GROUPS = {
                 "convert", "write any trace file as trace/1", _convert_arguments, "consumers.bundle_commands:convert"
             ),
             Command("produce", "put a file on the topic", _produce_arguments, "consumers.topics_command:produce"),
+        ),
+    ),
+    "dead-letters": (
+        "work with records that could not be used",
+        (
+            Command("list", "a line for each", _letters_arguments, "consumers.letters_command:list_letters"),
+            Command("show", "everything about one", _letter_arguments, "consumers.letters_command:show"),
+            Command("replay", "put them back on the topic", _replayed_arguments, "consumers.letters_command:replay"),
         ),
     ),
     "topics": (

@@ -22,12 +22,13 @@ import anyio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from kafka_service import Member, Stand
+from kafka_service import Member, Stand, committed_by
 from local_kafka import LocalKafka
 
 #: A committed offset may be seen before what was committed with it can be read: markers are written one by one, and
 #: a partition without a leader is not read at all.
 VISIBLE_WITHIN_SECONDS = 60
+_JOINED_WITHIN_SECONDS = 20
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Checker:
     def __init__(self, stand: Stand, group: str) -> None:
         self.findings = Findings()
         self._stand, self._group = stand, group
+        self._partitions = [TopicPartition(stand.comparisons, number) for number in stand.ends(stand.comparisons)]
         self._over = threading.Event()
         self._thread = threading.Thread(target=lambda: anyio.run(self._run))
         self._failed: BaseException | None = None
@@ -88,6 +90,10 @@ class Checker:
     def __enter__(self) -> Findings:
         self._thread.start()
         return self.findings
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
@@ -113,9 +119,7 @@ class Checker:
             self._failed = error
 
     async def _comparisons(self, consumer: AIOKafkaConsumer) -> None:
-        topic = self._stand.comparisons
-        numbers = self._stand.ends(topic)
-        consumer.assign([TopicPartition(topic, number) for number in numbers])
+        consumer.assign(self._partitions)
         quiet_since = time.monotonic()
         while not self._over.is_set() or time.monotonic() - quiet_since < 2:
             batches = await consumer.getmany(timeout_ms=200)
@@ -129,7 +133,7 @@ class Checker:
         while True:
             await anyio.sleep(0.5)
             try:
-                committed = await anyio.to_thread.run_sync(self._stand.committed, self._group)
+                committed = await committed_by(self._stand.bootstrap, self._group, self._stand.traces)
             except (KafkaError, OSError):
                 continue  # its coordinator is being bounced
             self.findings.look(committed)
@@ -155,7 +159,11 @@ class Bouncer:
                 members[number].kill()
             members[number] = start(number)
             self.bounces += 1
-            self._pause(3.0, 6.0, done)
+            # A killed member keeps its partitions until its session ends: without this, nobody would ever work.
+            until = time.monotonic() + _JOINED_WITHIN_SECONDS
+            while not members[number].events("assigned") and time.monotonic() < until and not done():
+                time.sleep(0.1)
+            self._pause(1.0, 4.0, done)
 
     def brokers(self, kafka: LocalKafka, nodes: int, done: Callable[[], bool]) -> None:
         while not done():

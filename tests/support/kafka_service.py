@@ -99,7 +99,7 @@ class Stand:
 
     def committed(self, group: str) -> dict[int, int]:
         """The group's offsets by partition of the traces topic."""
-        return anyio.run(_committed, self.bootstrap, group, self.traces)
+        return anyio.run(committed_by, self.bootstrap, group, self.traces)
 
     def ends(self, topic: str) -> dict[int, int]:
         return anyio.run(_ends, self.bootstrap, topic)
@@ -201,7 +201,8 @@ async def _end_offsets(consumer: AIOKafkaConsumer, topic: str) -> dict[TopicPart
     return await consumer.end_offsets([TopicPartition(topic, number) for number in sorted(numbers)])
 
 
-async def _committed(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+async def committed_by(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+    """A group's offsets by partition of a topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

@@ -95,9 +95,11 @@ def cell(kafka, stand, bundles, tmp_path):
 
     def run(kind, target):
         bouncer, began = Bouncer(kind, seed=TRACES), time.monotonic()
-        with Checker(stand, dict(stand.more)["worker_group"]) as found:
+        checker = Checker(stand, dict(stand.more)["worker_group"])
+        with checker as found:
 
             def done() -> bool:
+                assert checker.alive, "the checker has failed"
                 assert time.monotonic() - began < LIMIT_SECONDS, f"{len(found.published)} of {TRACES} after that long"
                 return len(found.published) >= TRACES
 
