@@ -153,17 +153,15 @@ class Bouncer:
     def workers(self, start: Callable[[int], Member], members: list[Member], done: Callable[[], bool]) -> None:
         while not done():
             number = self._chance.randrange(len(members))
+            # A killed member keeps its partitions until its session ends: without this, nobody would ever work.
+            self._until(lambda one=members[number]: one.events("assigned"), _JOINED_WITHIN_SECONDS, done)
+            self._pause(1.0, 4.0, done)
             if self.kind is signal.SIGTERM:
                 members[number].terminate()
             else:
                 members[number].kill()
             members[number] = start(number)
             self.bounces += 1
-            # A killed member keeps its partitions until its session ends: without this, nobody would ever work.
-            until = time.monotonic() + _JOINED_WITHIN_SECONDS
-            while not members[number].events("assigned") and time.monotonic() < until and not done():
-                time.sleep(0.1)
-            self._pause(1.0, 4.0, done)
 
     def brokers(self, kafka: LocalKafka, nodes: int, done: Callable[[], bool]) -> None:
         while not done():
@@ -178,8 +176,11 @@ class Bouncer:
             self._pause(2.0, 4.0, done)
 
     def _pause(self, least: float, most: float, done: Callable[[], bool]) -> None:
-        until = time.monotonic() + self._chance.uniform(least, most)
-        while time.monotonic() < until and not done():
+        self._until(lambda: False, self._chance.uniform(least, most), done)
+
+    def _until(self, holds: Callable[[], object], seconds: float, done: Callable[[], bool]) -> None:
+        until = time.monotonic() + seconds
+        while not holds() and time.monotonic() < until and not done():
             time.sleep(0.1)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 import many_traces
 from copier import Bouncer, Checker, asked_after_publishing, stopped
-from kafka_service import Stand
+from kafka_service import Stand, eventually
 from local_kafka import LocalKafka
 
 TRACES = int(os.environ.get("REPLAY_COPIER_TRACES", "5000"))
@@ -51,7 +51,7 @@ def log(tmp_path):
 
 @pytest.fixture
 def bundles(corpus, log, model_of, bundle_of):
-    url = model_of(corpus, "candidate", "--latency", "0.02", "--log", log)
+    url = model_of(corpus, "candidate", "--latency", "0.1", "--log", log)
     return "--baseline", bundle_of(corpus, "production"), "--candidate", bundle_of(corpus, "candidate", url)
 
 
@@ -62,6 +62,7 @@ def stand(kafka, topic_names, traces):
         worker_grace_seconds=GRACE_SECONDS,
         kafka_session_seconds=6,
         mode="free",
+        concurrency=8,  # slow enough for some bounces
     )
     stand.create(partitions=PARTITIONS, replication=3)
     stand.run("traces", "produce", traces)
@@ -110,6 +111,7 @@ def cell(kafka, stand, bundles, tmp_path):
                 else:
                     bouncer.brokers(kafka, 3, done)
                 for member in members:
+                    eventually(lambda one=member: one.events("assigned"), 30, alive=member)
                     member.terminate()
         return found, bouncer.bounces, time.monotonic() - began
 
