@@ -88,6 +88,7 @@ def connection(kafka: KafkaSettings) -> dict[str, Any]:
         "client_id": "shadow-replay",
         "security_protocol": kafka.security.upper(),
         "request_timeout_ms": _ms(kafka.request_seconds),
+        "metadata_max_age_ms": _ms(kafka.metadata_seconds),
     }
     if kafka.security.endswith("ssl"):
         options["ssl_context"] = _trust(kafka)

@@ -64,6 +64,7 @@ class KafkaSettings:
     rebalance_seconds: float = setting(60.0, number(1), "how long a rebalance waits for a member to drain")
     request_seconds: float = setting(75.0, number(1), "how long a request may take; a join is one")
     poll_interval_seconds: float = setting(600.0, number(1), "a member that does not poll for this long leaves")
+    metadata_seconds: float = setting(60.0, number(1), "how often to look for new partitions and leaders")
     delivery_seconds: float = setting(30.0, number(16), "unacknowledged for this long: new producer, sent again")
     fetch_bytes: int = setting(16 << 20, whole(1 << 20), "bytes asked of a broker at a time")
     partition_fetch_bytes: int = setting(1 << 20, whole(1 << 16), "bytes buffered per partition")

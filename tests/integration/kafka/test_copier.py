@@ -62,7 +62,7 @@ def stand(kafka, topic_names, traces):
         worker_grace_seconds=GRACE_SECONDS,
         kafka_session_seconds=6,
         mode="free",
-        concurrency=8,  # slow enough for some bounces
+        concurrency=16,  # slow enough for some bounces
     )
     stand.create(partitions=PARTITIONS, replication=3)
     stand.run("traces", "produce", traces)
