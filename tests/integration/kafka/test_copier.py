@@ -51,7 +51,7 @@ def log(tmp_path):
 
 @pytest.fixture
 def bundles(corpus, log, model_of, bundle_of):
-    url = model_of(corpus, "candidate", "--latency", "0.1", "--log", log)
+    url = model_of(corpus, "candidate", "--latency", "0.05", "--log", log)
     return "--baseline", bundle_of(corpus, "production"), "--candidate", bundle_of(corpus, "candidate", url)
 
 

@@ -64,21 +64,28 @@ def records(topic, *values):
 
 
 async def visible(settings, topic):
-    """What a reader of committed records sees, to the end there is for one."""
+    """What a reader of committed records sees, once no transaction is open: markers are written after a commit."""
+    tp = TopicPartition(topic, 0)
+    async with consumer_of(settings, "read_committed") as consumer, consumer_of(settings, "read_uncommitted") as all_of:
+        with anyio.fail_after(20):
+            while (await consumer.end_offsets([tp])) != (written := await all_of.end_offsets([tp])):
+                await anyio.sleep(0.02)
+            consumer.assign([tp])
+            found = []
+            while await consumer.position(tp) < written[tp]:
+                for batch in (await consumer.getmany(timeout_ms=200)).values():
+                    found += [record.value for record in batch]
+            return found
+
+
+@asynccontextmanager
+async def consumer_of(settings, isolation):
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
+        bootstrap_servers=settings.bootstrap, isolation_level=isolation, auto_offset_reset="earliest"
     )
     await consumer.start()
     try:
-        tp = TopicPartition(topic, 0)
-        consumer.assign([tp])
-        end = (await consumer.end_offsets([tp]))[tp]
-        found = []
-        with anyio.fail_after(20):
-            while await consumer.position(tp) < end:
-                for batch in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [record.value for record in batch]
-        return found
+        yield consumer
     finally:
         await consumer.stop()
 
