@@ -191,7 +191,8 @@ async def test_each_request_is_one_line_of_the_log(server: Server) -> None:
     client = await server.start()
     await client.ask(header(0, comparison="a b;c"))
     await client.ask(header(9))
-    times = [line.pop("at") for line in (lines := client.lines)]
+    lines = client.lines
+    times = [line.pop("at") for line in lines]
     assert times == sorted(times)
     assert lines == [
         {
