@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
@@ -259,6 +259,8 @@ class Tooling:
     def __init__(self, baseline: Mapping[str, ToolContract], replayed: Mapping[str, ToolContract]) -> None:
         self._production = {name: ContractReader(contract) for name, contract in baseline.items()}
         self._replay = {name: ContractReader(contract) for name, contract in replayed.items()}
+        # Bounded: what a trace calls a tool is the trace's own choice.
+        self._undeclared = lru_cache(maxsize=_UNDECLARED_KEPT)(_undeclared)
 
     def offers(self, tool: str) -> bool:
         """Whether the replayed bundle offers this tool."""
@@ -300,12 +302,16 @@ class Tooling:
             return self._production[tool]._entities(call.arguments)  # noqa: SLF001 - same module, same noun
         return call.entities
 
-    @staticmethod
-    def _reader(first: dict[str, ContractReader], second: dict[str, ContractReader], tool: str) -> ContractReader:
-        reader = first.get(tool) or second.get(tool)
-        return reader if reader is not None else ContractReader(ToolContract.model_construct(name=tool))
+    def _reader(self, first: dict[str, ContractReader], second: dict[str, ContractReader], tool: str) -> ContractReader:
+        return first.get(tool) or second.get(tool) or self._undeclared(tool)
 
 
+def _undeclared(tool: str) -> ContractReader:
+    """A tool no bundle declares: any arguments, and a write."""
+    return ContractReader(ToolContract.model_construct(name=tool))
+
+
+_UNDECLARED_KEPT = 1_000
 _NO_RULE = ArgumentRule()
 
 
