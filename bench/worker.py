@@ -30,6 +30,7 @@ from consumers.kafka import KafkaCluster, KafkaSink, KafkaSource, NewStream, qui
 from consumers.service import Bounds, Service, writer_of
 from consumers.stream import Ledger, Outgoing, Partition, Received, Sink
 from consumers.telemetry import Telemetry, open_log
+from consumers.topic_reader import Nobody
 from consumers.worker import Worker
 from replay.comparison import Comparison, Source
 from replay.divergence import Comparer, Finished, Job
@@ -258,7 +259,7 @@ async def _stamps(settings: Settings, out: str) -> list[int]:
     """Timestamps of the comparisons, once all are there; bounded by three minutes."""
     starts = {Partition(out, number): 0 for number in range(PARTITIONS)}
     source = KafkaSource(settings, out, positions=starts)
-    await source.start(_Nobody())
+    await source.start(Nobody())
     found: list[Received] = []
     with anyio.fail_after(180):
         while len(found) < MANY:
@@ -268,10 +269,6 @@ async def _stamps(settings: Settings, out: str) -> list[int]:
     return [record.timestamp_ms for record in found]
 
 
-class _Nobody:
-    async def assigned(self, partitions: object) -> None: ...
-
-    async def revoked(self, partitions: object) -> None: ...
 
 
 # -- input --------------------------------------------------------------------------------------------------------

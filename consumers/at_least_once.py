@@ -13,6 +13,7 @@ import anyio
 
 from consumers import telemetry as tel
 from consumers.backlog import Reading
+from consumers.backoff import pauses
 from consumers.delivery import Account
 from consumers.offsets import Lease, Leases, Tracker
 from consumers.outbox import Outbox
@@ -113,14 +114,14 @@ class AtLeastOnce:
 
     async def _write(self, records: Sequence[Outgoing]) -> None:
         """Write until it is written. Raises `RecordRefusedError` only: a broker that is away is waited for."""
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
+        for pause in pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS):
             try:
-                return await self.sink.send(records)
+                await self.sink.send(records)
             except RecordRefusedError:
                 raise
             except StreamError as error:
                 self.account.telemetry.count(tel.DELIVERY_FAILURES)
                 self.account.telemetry.log.warning("delivery_failed", reason=str(error))
+            else:
+                return
             await anyio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

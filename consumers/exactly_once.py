@@ -22,6 +22,7 @@ import anyio
 
 from consumers import telemetry as tel
 from consumers.backlog import Reading
+from consumers.backoff import pauses
 from consumers.delivery import Account
 from consumers.done_note import NONCE_CHARS, Note, read_note, write_note
 from consumers.offsets import Lease, Leases, Tracker
@@ -190,12 +191,11 @@ class ExactlyOnce:
     async def _flush(self, waiting: _Waiting) -> None:
         """One transaction, tried until its outcome is known, or the lease is lost."""
         async with waiting.one_at_a_time:
-            pause = _FIRST_PAUSE_SECONDS
-            while not self._paused and not waiting.lease.lost and (attempt := self._attempt(waiting)) is not None:
-                if await self._written(waiting, attempt):
+            for pause in pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS):
+                attempt = None if self._paused or waiting.lease.lost else self._attempt(waiting)
+                if attempt is None or await self._written(waiting, attempt):
                     return
                 await anyio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 await self._claim_again(waiting.lease)
 
     def _attempt(self, waiting: _Waiting) -> _Attempt | None:

@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import anyio
 
-from consumers.assembly import settings_of
-from consumers.kafka import KafkaSink, quiet_client
-from consumers.kafka_config import check
+from consumers.kafka import KafkaSink
 from consumers.run_command import COULD_NOT_RUN, DONE, print_json, print_lines
+from consumers.service import service_settings
 from consumers.stream import Outgoing, Received
 from consumers.topic_reader import to_the_end
 from consumers.when import milliseconds, parse_when
@@ -50,7 +49,7 @@ class Letter(NamedTuple):
 
 def list_letters(arguments: argparse.Namespace) -> int:
     """`dead-letters list`: a line each, and how many there are by stage."""
-    settings, wanted = _settings(arguments), _filter(arguments)
+    settings, wanted = service_settings(arguments), _filter(arguments)
     stages: Counter[str] = Counter()
 
     async def run() -> None:
@@ -66,7 +65,7 @@ def list_letters(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     """`dead-letters show NAME`: everything about one; `--raw` writes its bytes as they were."""
-    settings, wanted = _settings(arguments), {_checked(arguments.name)}
+    settings, wanted = service_settings(arguments), {_checked(arguments.name)}
     found = anyio.run(_chosen, settings, arguments, lambda letter: letter.name in wanted)
     if not found:
         raise UsageError(f"there is no dead letter {arguments.name}; `shadow-replay dead-letters list` names them")
@@ -79,7 +78,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def replay(arguments: argparse.Namespace) -> int:
     """`dead-letters replay NAME... | --all`: put records back on the topic they came from, as they were."""
-    settings = _settings(arguments)
+    settings = service_settings(arguments)
     names = {_checked(name) for name in arguments.names}
     if not names and not arguments.all:
         raise UsageError("name the letters to replay, or say --all; `shadow-replay dead-letters list` names them")
@@ -140,13 +139,6 @@ async def _letters(settings: Settings, arguments: argparse.Namespace) -> AsyncIt
 
 def _filter(arguments: argparse.Namespace) -> Callable[[Letter], bool]:
     return lambda found: arguments.stage is None or found.letter.stage == arguments.stage
-
-
-def _settings(arguments: argparse.Namespace) -> Settings:
-    settings = settings_of(arguments).settings
-    check(settings)
-    quiet_client()
-    return settings
 
 
 def _checked(name: str) -> str:

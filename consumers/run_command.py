@@ -36,6 +36,7 @@ from replay.summary import Summary
 DONE = 0
 COULD_NOT_RUN = 3
 STOPPED_BY_A_LIMIT = 4
+INTERRUPTED = 130
 STANDARD_INPUT = "-"
 
 

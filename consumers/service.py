@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
-from consumers.assembly import admission_of, asked_for, comparer_of, limits_of, modes_of, planner_of, run_id_of
+from consumers.assembly import (
+    admission_of,
+    asked_for,
+    comparer_of,
+    limits_of,
+    modes_of,
+    planner_of,
+    run_id_of,
+    settings_of,
+)
 from consumers.at_least_once import AtLeastOnce
 from consumers.dead_letters import BadRecords
 from consumers.delivery import Account, Delivery
 from consumers.done_note import longest_span
 from consumers.exactly_once import Due, ExactlyOnce
 from consumers.intake import Intake
-from consumers.kafka import KafkaCluster, KafkaLedger, KafkaSink
+from consumers.kafka import KafkaCluster, KafkaLedger, KafkaSink, quiet_client
+from consumers.kafka_config import check
 from consumers.offsets import Leases
 from consumers.outbox import Outbox
 from consumers.stream import Ledger, Partition, Sink, Source
@@ -86,6 +97,14 @@ class Service(NamedTuple):
 
 def _no_note(_: Partition) -> str:
     return ""
+
+
+def service_settings(arguments: argparse.Namespace) -> Settings:
+    """What every command on Kafka begins with. Raises `UsageError` for settings that lose data or members."""
+    settings = settings_of(arguments).settings
+    check(settings)
+    quiet_client()
+    return settings
 
 
 def capacity_of(settings: Settings) -> Capacity:

@@ -11,7 +11,7 @@ from replay.settings import Settings
 _AT_A_TIME = 500
 
 
-class _Nobody:
+class Nobody:
     """A reader of fixed partitions has no rebalances to hear of."""
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
@@ -28,7 +28,7 @@ async def to_the_end(settings: Settings, topic: str, *, since_ms: int = 0) -> As
         starts = await (cluster.offsets_at(partitions, since_ms) if since_ms else cluster.beginnings(partitions))
         ends = await cluster.ends(partitions)
     source = KafkaSource(settings, topic, positions=starts)
-    await source.start(_Nobody())
+    await source.start(Nobody())
     try:
         while await _behind(source, ends):
             for record in await source.poll(max_records=_AT_A_TIME, seconds=0.5):

@@ -11,12 +11,10 @@ from typing import TypedDict
 
 import anyio
 
-from consumers.assembly import settings_of
 from consumers.files import BadLine, TraceItem, Unanswered, read_items, read_lines
-from consumers.kafka import KafkaCluster, KafkaSink, NewStream, quiet_client
-from consumers.kafka_config import check
+from consumers.kafka import KafkaCluster, KafkaSink, NewStream
 from consumers.run_command import COULD_NOT_RUN, DONE, print_json, print_lines
-from consumers.service import group_of
+from consumers.service import group_of, service_settings
 from consumers.stream import Committed, Outgoing
 from replay.settings import KafkaSettings, Settings
 from replay.trace import Trace
@@ -31,7 +29,7 @@ _BYTES_AT_A_TIME = 4 << 20
 
 def create(arguments: argparse.Namespace) -> int:
     """`topics create`: make the four topics that are not there; those that are, are left as they are."""
-    settings = _service_settings(arguments)
+    settings = service_settings(arguments)
     made = anyio.run(_create, settings.kafka, streams(settings.kafka, arguments))
     words = {True: "made", False: "is there already, left as it is"}
     if arguments.json:
@@ -59,7 +57,7 @@ def streams(kafka: KafkaSettings, arguments: argparse.Namespace) -> list[NewStre
 
 def produce(arguments: argparse.Namespace) -> int:
     """`traces produce`: a file's traces to the traces topic, keyed so that a conversation stays in order."""
-    settings = _service_settings(arguments)
+    settings = service_settings(arguments)
     counts: Counter[str] = Counter()
     anyio.run(_produce, settings.kafka, _records(arguments, settings, counts))
     if arguments.json:
@@ -71,7 +69,7 @@ def produce(arguments: argparse.Namespace) -> int:
 
 def lag(arguments: argparse.Namespace) -> int:
     """`lag`: how far the group's committed offsets are behind the end of the topic."""
-    settings = _service_settings(arguments)
+    settings = service_settings(arguments)
     group = group_of(settings, arguments.where)
     rows = anyio.run(_lag, settings.kafka, group)
     total = sum(row["lag"] for row in rows)
@@ -97,13 +95,6 @@ class LagRow(TypedDict):
     committed: int | None
     end: int
     lag: int
-
-
-def _service_settings(arguments: argparse.Namespace) -> Settings:
-    settings = settings_of(arguments).settings
-    check(settings)
-    quiet_client()
-    return settings
 
 
 def _limit(most: int | None) -> dict[str, str]:

@@ -13,15 +13,14 @@ from datetime import UTC, datetime
 import anyio
 
 from consumers import window as windows
-from consumers.assembly import model_of, planner_of, settings_of
-from consumers.kafka import KafkaCluster, KafkaSource, quiet_client
-from consumers.kafka_config import check
+from consumers.assembly import model_of, planner_of
+from consumers.kafka import KafkaCluster, KafkaSource
 from consumers.lifecycle import stopping
 from consumers.progress import Progress
 from consumers.published import published
 from consumers.report import Report
-from consumers.run_command import DONE, STOPPED_BY_A_LIMIT, print_json, print_lines
-from consumers.service import Bounds, Service, identity_of, writer_of
+from consumers.run_command import DONE, INTERRUPTED, STOPPED_BY_A_LIMIT, print_json, print_lines
+from consumers.service import Bounds, Service, identity_of, service_settings, writer_of
 from consumers.telemetry import Telemetry, open_log
 from consumers.when import milliseconds, parse_when
 from consumers.window import Window
@@ -32,14 +31,10 @@ from replay.planning import Planner
 from replay.settings import Settings
 from replay.summary import Summary
 
-INTERRUPTED = 130
-
 
 def window(arguments: argparse.Namespace) -> int:
     """The command. Exit code 0, 4 when a limit stopped it, 130 when it was interrupted."""
-    settings = settings_of(arguments).settings
-    check(settings)
-    quiet_client()
+    settings = service_settings(arguments)
     order = _Order(arguments, settings, planner_of(settings), tuple(arguments.where))
     plan = anyio.run(order.resolve)
     words = f"{plan.run_id}: {plan.records:,} records; --resume {plan.run_id} goes on with it"

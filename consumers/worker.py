@@ -166,7 +166,11 @@ class Worker:
         leases = await self.delivery.claim(partitions, self.leases.epoch + 1)
         kept = [lease for lease in leases if self.leases.of(lease.partition) is lease]
         new = [lease for lease in leases if lease not in kept]
-        self.telemetry.count(tel.LOST, by=len(self.leases) - len(kept))
+        lost = [lease for lease in self.leases if lease not in kept]
+        self.telemetry.count(tel.LOST, by=len(lost))
+        for lease in lost:  # its next owner reports them; ours would stand still, and look like lag
+            for metric in (tel.LAG, tel.POSITION):
+                self.telemetry.forget(metric, lease.partition.topic, str(lease.partition.number))
         self.leases.renew(kept, new, set(partitions) - {lease.partition for lease in leases})
         self.backlog.drop_lost()
         for lease in leases:

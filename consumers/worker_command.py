@@ -8,24 +8,19 @@ from contextlib import AsyncExitStack
 
 import anyio
 
-from consumers.assembly import model_of, planner_of, settings_of
-from consumers.kafka import KafkaSource, quiet_client
-from consumers.kafka_config import check
+from consumers.assembly import model_of, planner_of
+from consumers.kafka import KafkaSource
 from consumers.lifecycle import stopping
-from consumers.run_command import DONE, STOPPED_BY_A_LIMIT
-from consumers.service import Service, group_of, worker_run_id, writer_of
+from consumers.run_command import DONE, INTERRUPTED, STOPPED_BY_A_LIMIT
+from consumers.service import Service, group_of, service_settings, worker_run_id, writer_of
 from consumers.status import serve_status
 from consumers.telemetry import Telemetry, open_log, relay_client_log
 from consumers.worker import Ended, Worker
 
-INTERRUPTED = 130
-
 
 def worker(arguments: argparse.Namespace) -> int:
     """The command. Exit code 0 after SIGTERM, 130 after an interrupt, 4 when a limit stopped it."""
-    settings = settings_of(arguments).settings
-    check(settings)
-    quiet_client()
+    settings = service_settings(arguments)
     planner, where = planner_of(settings), tuple(arguments.where)
     run_id = worker_run_id(settings, planner, where)
     log = open_log(settings, run_id=run_id, candidate=planner.candidate.digest[:15])

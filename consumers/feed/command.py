@@ -10,7 +10,6 @@ from pathlib import Path
 
 import anyio
 
-from consumers.assembly import settings_of
 from consumers.feed.api import serve_feed
 from consumers.feed.folding import Folding
 from consumers.feed.hub import Hub
@@ -18,22 +17,18 @@ from consumers.feed.queries import Queries
 from consumers.feed.store import Retention, Store
 from consumers.file_stream import FileSource
 from consumers.journal import COMPARISONS
-from consumers.kafka import KafkaCluster, KafkaSource, quiet_client
-from consumers.kafka_config import check
+from consumers.kafka import KafkaCluster, KafkaSource
 from consumers.lifecycle import stopping
-from consumers.run_command import DONE
+from consumers.run_command import DONE, INTERRUPTED
+from consumers.service import service_settings
 from consumers.stream import Partition, Source
 from consumers.telemetry import FEED_METRICS, Telemetry, open_log, relay_client_log
 from replay.settings import Settings
 
-INTERRUPTED = 130
-
 
 def feed(arguments: argparse.Namespace) -> int:
     """The command. Exit code 0 after SIGTERM, 130 after an interrupt."""
-    settings = settings_of(arguments).settings
-    check(settings)
-    quiet_client()
+    settings = service_settings(arguments)
     return anyio.run(_serve, settings, _input(settings, arguments.results))
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import anyio
 from anyio import to_thread
 
 from consumers import telemetry as tel
+from consumers.backoff import pauses
 from consumers.feed.hub import Hub
 from consumers.feed.store import StateError, Store
 from consumers.stream import Partition, Received, Source, StreamError
@@ -50,19 +51,19 @@ class Folding:
     async def run(self) -> None:
         """Raises `StateError` when the state cannot be written or does not fit, `StreamError` if it never started."""
         await self._open()
-        pause = _FIRST_PAUSE_SECONDS
+        waits = _waits()
         while True:
             try:
                 await self._follow()
-                pause = _FIRST_PAUSE_SECONDS
+                waits = _waits()
             except StreamError as error:
                 self.ready = False
+                pause = next(waits)
                 self.telemetry.log.warning("source_lost", reason=str(error), again_in_seconds=pause)
                 await anyio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             finally:
                 await self._close()
-            await self._open_again(pause)
+            await self._open_again(waits)
 
     # -- the source's listener ----------------------------------------------------------------------------------
 
@@ -95,14 +96,14 @@ class Folding:
             await self._close()
             raise
 
-    async def _open_again(self, pause: float) -> None:
+    async def _open_again(self, waits: Iterator[float]) -> None:
         while True:
             try:
                 return await self._open()
             except StreamError as error:
+                pause = next(waits)
                 self.telemetry.log.warning("source_away", reason=str(error), again_in_seconds=pause)
                 await anyio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _close(self) -> None:
         source, self._source = self._source, None
@@ -163,3 +164,7 @@ class Folding:
         self._tidied = time.monotonic()
         now_ms = self.clock() // 1_000_000
         await to_thread.run_sync(lambda: self.store.forget_old(now_ms=now_ms))
+
+
+def _waits() -> Iterator[float]:
+    return pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)

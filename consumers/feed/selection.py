@@ -33,8 +33,6 @@ class Parameter(NamedTuple):
     schema: Mapping[str, object]
     words: str
     filter: Filter | None = None
-    #: What it filters on is a property of a series, so it applies to sums too.
-    of_series: bool = False
 
 
 def _text(value: str) -> str:
@@ -62,39 +60,23 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 
 _TEXT = {"type": "string", "maxLength": 200}
-_LANES, _MODES = get_args(Lane), get_args(Mode)
 _WORD = "EXISTS (SELECT 1 FROM words w WHERE w.seq = c.seq AND w.kind = '{}' AND w.text = ?)"
 
 
-def _enum(names: Sequence[str]) -> dict[str, object]:
-    return {"type": "string", "enum": list(names)}
+def _choice(name: str, names: Sequence[str], words: str, found: Filter) -> Parameter:
+    return Parameter(name, _one_of(*names), {"type": "string", "enum": list(names)}, words, found)
 
 
-RUN = Parameter("run", _text, _TEXT, "only this run", Filter("s.run_id = ?", lambda line, v: line.run_id == v), True)
+RUN = Parameter("run", _text, _TEXT, "only this run", Filter("s.run_id = ?", lambda line, v: line.run_id == v))
 CANDIDATE = Parameter(
     "candidate",
     _text,
     _TEXT,
     "only this candidate: its digest, or the beginning of it",
     Filter("instr(s.candidate, ?) = 1", lambda line, v: line.candidate.startswith(v)),
-    True,
 )
-LANE = Parameter(
-    "lane",
-    _one_of(*_LANES),
-    _enum(_LANES),
-    "only this lane",
-    Filter("s.lane = ?", lambda line, v: line.lane == v),
-    True,
-)
-MODE = Parameter(
-    "mode",
-    _one_of(*_MODES),
-    _enum(_MODES),
-    "only this mode",
-    Filter("s.mode = ?", lambda line, v: line.mode == v),
-    True,
-)
+LANE = _choice("lane", get_args(Lane), "only this lane", Filter("s.lane = ?", lambda line, v: line.lane == v))
+MODE = _choice("mode", get_args(Mode), "only this mode", Filter("s.mode = ?", lambda line, v: line.mode == v))
 SEVERITY = Parameter(
     "severity",
     _whole(0, 3),
@@ -112,10 +94,9 @@ TOOL = Parameter(
 FLAG = Parameter(
     "flag", _text, _TEXT, "only where this rule fired", Filter(_WORD.format("flag"), lambda line, v: v in line.flags)
 )
-DISPOSITION = Parameter(
+DISPOSITION = _choice(
     "disposition",
-    _one_of(*DISPOSITIONS),
-    _enum(list(DISPOSITIONS)),
+    tuple(DISPOSITIONS),
     "only what ended so",
     Filter("c.disposition = ?", lambda line, v: line.disposition == v),
 )

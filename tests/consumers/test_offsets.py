@@ -64,6 +64,17 @@ def test_finishing_what_is_not_open_is_our_own_mistake(offset):
         tracker.finish(offset)
 
 
+def test_what_an_earlier_owner_has_finished_is_passed_over_and_not_forgotten():
+    tracker = Tracker([6, 8])
+    assert [tracker.begin(offset) for offset in (5, 6, 7)] == [True, False, True]
+    assert tracker.done_beyond == [6, 8]  # the one that was not reached yet, too
+    assert tracker.begin(8) is False
+    tracker.finish(7)
+    assert (tracker.watermark, tracker.done_beyond, tracker.open) == (5, [6, 7, 8], 1)
+    tracker.finish(5)
+    assert (tracker.watermark, tracker.done_beyond) == (9, [])
+
+
 def test_only_progress_is_committed():
     lease = Lease(P, 1, Committed(10))
     assert lease.to_commit is None

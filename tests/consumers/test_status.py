@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 
 import aiohttp
@@ -10,6 +9,7 @@ import pytest
 
 from consumers.status import serve_status
 from consumers.telemetry import COMPARISONS, LAG
+from local_kafka import free_ports
 from replay.errors import UsageError
 from replay.settings import WorkerSettings
 from small_service import telemetry
@@ -29,9 +29,7 @@ async def get(port, path, **headers):
 @pytest.fixture
 def port():
     """A port that was free just now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    return free_ports(1)[0]
 
 
 async def test_metrics_and_health_are_served(port):

@@ -141,6 +141,21 @@ async def test_the_work_of_a_lost_partition_is_dropped_and_done_by_its_next_owne
     assert Counter(item["trace_id"] for item in service.comparisons) == {"a": 2, "slow": 2, "b": again}
 
 
+async def test_a_partition_that_was_given_away_is_reported_by_its_next_owner_alone(service):
+    service.traces("a")
+    service.traces("b", partition=1)
+    source = MemorySource(service.topics, "traces")
+    worker = service.worker(source=source)
+    lag = b'shadow_replay_lag{partition="1"'
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker.run)
+        await until(lambda: lag in worker.telemetry.exposition())
+        await source.assign([ZERO])
+        assert lag not in worker.telemetry.exposition()
+        assert b'shadow_replay_lag{partition="0"' in worker.telemetry.exposition()
+        worker.stop()
+
+
 async def test_what_is_read_and_not_yet_entered_is_not_finished(service):
     """The source's position is behind records that its poll has not given back yet: they must not be committed."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections import Counter
@@ -139,13 +138,6 @@ def eventually(holds: Callable[[], bool], seconds: float, *, every: float = 0.2,
         assert alive is None or alive.process.poll() is None, alive.log.read_text()[-3000:]
         assert time.monotonic() < deadline, "it did not come about in time"
         time.sleep(every)
-
-
-def free_port() -> int:
-    """One that was free just now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def judged(comparisons: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,8 @@ from urllib.request import urlopen
 import pytest
 
 import many_traces
-from kafka_service import eventually, free_port, judged
+from kafka_service import eventually, judged
+from local_kafka import free_ports
 
 TRACES = 2_000
 GRACE_SECONDS = 15
@@ -105,7 +106,7 @@ def slow(corpus, bundles, model_of, bundle_of):
 
 
 def test_a_second_signal_kills(stand, slow, tmp_path):
-    stand = stand.having(worker_http_port=free_port())
+    stand = stand.having(worker_http_port=free_ports(1)[0])
     stand.create(partitions=1)
     stand.run("traces", "produce", many_traces.write(tmp_path / "traces.jsonl", 5))
     with stand.member(tmp_path / "worker.log", *slow) as worker:

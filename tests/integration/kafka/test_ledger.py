@@ -21,8 +21,6 @@ from consumers.stream import Committed, FencedError, Outgoing, Partition, Record
 from local_kafka import LocalKafka
 from replay.settings import KafkaSettings
 
-SOURCE = Partition("source", 0)
-
 
 @pytest.fixture
 def settings(kafka_bootstrap):
