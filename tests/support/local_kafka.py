@@ -23,7 +23,7 @@ import sys
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -142,8 +142,9 @@ class LocalKafka:
         self.directory = directory.absolute()
         self._tls = tls
         self._properties = dict(properties)
-        ports = free_ports(3 * nodes)
-        brokers = ports[:nodes] if port is None else list(range(port, port + nodes))
+        given = [] if port is None else list(range(port, port + nodes))
+        ports = free_ports(3 * nodes, besides=given)
+        brokers = given or ports[:nodes]
         self._nodes = [
             _Node(i + 1, self.directory / f"node-{i + 1}", brokers[i], ports[nodes + i], ports[2 * nodes + i])
             for i in range(nodes)
@@ -373,12 +374,14 @@ def _kill(node: _Node) -> None:
     node.paused = False
 
 
-def free_ports(count: int) -> list[int]:
-    """Different loopback ports nobody listens on now."""
+def free_ports(count: int, *, besides: Collection[int] = ()) -> list[int]:
+    """Different loopback ports nobody listens on now. `besides`: ports that somebody is about to listen on."""
     found: list[int] = []
     for port in random.sample(_PORTS, len(_PORTS)):
         if len(found) == count:
             break
+        if port in besides:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             found.append(port)

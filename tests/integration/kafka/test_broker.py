@@ -190,6 +190,15 @@ def test_a_taken_port_is_said(local_kafka: Callable[..., LocalKafka]) -> None:
             local_kafka(port=taken.getsockname()[1])
 
 
+def test_a_given_port_is_not_chosen_once_more_for_the_controller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (first, *rest) = free_ports(6)
+    monkeypatch.setattr(local_kafka_module.random, "sample", lambda *_: [first, *rest])
+    (node,) = LocalKafka(tmp_path, port=first)._nodes
+    assert len({node.port, node.controller_port, node.sasl_port}) == 3
+
+
 def test_a_broker_that_cannot_start_says_why_and_leaves_no_process(tmp_path: Path) -> None:
     kafka = LocalKafka(tmp_path, properties={"log.retention.bytes": "plenty"})
     with pytest.raises(BrokerError, match="plenty"):
