@@ -27,7 +27,16 @@ from consumers.delivery import Account
 from consumers.done_note import NONCE_CHARS, Note, read_note, write_note
 from consumers.offsets import Lease, Leases, Tracker
 from consumers.outbox import Outbox
-from consumers.stream import Committed, FencedError, Ledger, Outgoing, Partition, RecordRefusedError, StreamError
+from consumers.stream import (
+    RIVAL,
+    Committed,
+    FencedError,
+    Ledger,
+    Outgoing,
+    Partition,
+    RecordRefusedError,
+    StreamError,
+)
 from replay.errors import UsageError
 
 _TICK_SECONDS = 0.05
@@ -35,6 +44,9 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 #: So many times what makes a flush due may wait; then nothing more is read.
 _MOST_WAITING = 3
+#: One that comes back late, after it was taken for dead, loses a partition once. Two that both live lose it in turn.
+_MOST_LOSSES = 5
+_LOSSES_SECONDS = 120.0
 
 
 class Due(NamedTuple):
@@ -84,6 +96,7 @@ class ExactlyOnce:
     monotonic: Callable[[], float] = time.monotonic
     _waiting: dict[Lease, _Waiting] = field(default_factory=dict)
     _claiming: anyio.Lock = field(default_factory=anyio.Lock)
+    _losses: dict[Partition, list[float]] = field(default_factory=dict)
     _paused: bool = False
 
     @property
@@ -120,8 +133,10 @@ class ExactlyOnce:
 
     def _lease(self, partition: Partition, found: Committed | None, epoch: int) -> Lease:
         held = self.leases.of(partition)
-        if held is not None and self._decided(held, found):
-            return held
+        if held is not None:
+            if self._decided(held, found):
+                return held
+            self._lost(partition)
         note = read_note(found.note, found.offset, whose=f"group {self.group}") if found is not None else Note("")
         return Lease(partition, epoch, found, frozenset(note.done), Tracker(() if self.rereads else note.done))
 
@@ -154,6 +169,7 @@ class ExactlyOnce:
         async with anyio.create_task_group() as group:
             while True:
                 await anyio.sleep(_TICK_SECONDS)
+                self._check_rivals()
                 self._forget_lost()
                 for lease in self.leases:
                     waiting = self._waiting.setdefault(lease, _Waiting(lease))
@@ -263,3 +279,17 @@ class ExactlyOnce:
         self.account.telemetry.count(tel.COMMITS, "fenced")
         self.account.telemetry.log.warning("fenced", partition=str(lease.partition), reason=reason)
         self.leases.drop(lease)
+        self._lost(lease.partition)
+
+    def _lost(self, partition: Partition) -> None:
+        times = [*self._losses.get(partition, ()), self.monotonic()]
+        self._losses[partition] = times[-_MOST_LOSSES:]
+
+    def _check_rivals(self) -> None:
+        """Two that take a partition from each other publish nothing wrong, and nothing at all."""
+        for partition, times in self._losses.items():
+            if len(times) == _MOST_LOSSES and times[-1] - times[0] < _LOSSES_SECONDS:
+                raise StreamError(
+                    f"{partition} was taken by another writer {_MOST_LOSSES} times in {times[-1] - times[0]:.0f} s: "
+                    f"{RIVAL} in group {self.group}"
+                )

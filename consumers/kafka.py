@@ -44,6 +44,7 @@ from aiokafka.errors import (
 from consumers.kafka_config import COMMIT_SECONDS, connection, membership, reading, transacting, unreachable, writing
 from consumers.oauth import Tokens
 from consumers.stream import (
+    RIVAL,
     CommitRefusedError,
     Committed,
     FencedError,
@@ -128,7 +129,12 @@ class KafkaSource:
             self._consumer.subscribe([self.topic], listener=_Rebalances(listener))
         else:
             self._consumer.assign([TopicPartition(*partition) for partition in self.positions])
-        await _started(self._consumer, kafka)
+        try:
+            await _started(self._consumer, kafka)
+        except StreamError as error:
+            if self._fenced(error.__cause__):
+                raise self._unread(error.__cause__) from error
+            raise
         if self.positions is not None:
             for partition, offset in self.positions.items():
                 self.seek(partition, offset)
@@ -145,7 +151,7 @@ class KafkaSource:
             # Its own timeout, not a cancel scope: a cancelled getmany may drop what it has taken (hazard 19).
             batches = await self._consumer.getmany(*chosen, timeout_ms=round(seconds * 1000), max_records=max_records)
         except (KafkaError, ConsumerStoppedError) as error:
-            raise StreamError(f"reading {self.topic}: {_words(error)}") from error
+            raise self._unread(error) from error
         return [_received(record) for records in batches.values() for record in records]
 
     async def keep_alive(self) -> None:
@@ -155,7 +161,7 @@ class KafkaSource:
         try:
             await self._consumer.getmany(timeout_ms=0)
         except (KafkaError, ConsumerStoppedError) as error:
-            raise StreamError(f"reading {self.topic}: {_words(error)}") from error
+            raise self._unread(error) from error
         finally:
             self._consumer.resume(*(assigned & self._consumer.assignment()))
 
@@ -194,6 +200,14 @@ class KafkaSource:
             await self._consumer.stop()
             if self._admin is not None:
                 await self._admin.close()
+
+    def _unread(self, error: BaseException | None) -> StreamError:
+        words = f"group {self.group} has put this member out: {RIVAL}" if self._fenced(error) else _words(error)
+        return StreamError(f"reading {self.topic}: {words}")
+
+    def _fenced(self, error: BaseException | None) -> bool:
+        """FENCED_INSTANCE_ID reaches us as an error of no class: this client has none for it."""
+        return type(error) is KafkaError and self.settings.worker.member is not None
 
 
 @dataclass(slots=True)
@@ -553,5 +567,5 @@ def _too_large(records: Sequence[Outgoing], kafka: KafkaSettings) -> str:
     )
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException | None) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -21,6 +21,10 @@ class CommitRefusedError(StreamError):
     """An offset was not committed, for the reader does not own the partition any more. Somebody else does."""
 
 
+#: What to look for when a member is put out again and again.
+RIVAL = "is another worker running with the same worker_member? Each needs a name of its own"
+
+
 class FencedError(StreamError):
     """Another writer has claimed the partition since: what this one wants to write comes too late."""
 

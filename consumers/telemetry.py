@@ -51,6 +51,7 @@ KEPT = Metric("leases_kept_total", "counter", "partitions carried through a reba
 LOST = Metric("leases_lost_total", "counter", "partitions given away")
 MODEL_SECONDS = Metric("model_seconds", "histogram", "model time of one replay", ("mode",))
 MODEL_CALLS = Metric("model_calls_total", "counter", "model calls of published comparisons")
+MODEL_RETRIES = Metric("model_retries_total", "counter", "attempts at them beyond the first")
 SPEND = Metric("spend_usd_total", "counter", "money spent on them, where prices are known")
 UNPRICED = Metric("unpriced_comparisons_total", "counter", "comparisons whose cost is not known")
 STUB_ANSWERS = Metric("stub_answers_total", "counter", "tool answers by how true they were", ("grade",))
@@ -62,11 +63,11 @@ LISTENERS_DROPPED = Metric("listeners_dropped_total", "counter", "clients that d
 WORKER_METRICS: tuple[Metric, ...] = (
     LAG, POSITION, OLDEST, RECORDS_OPEN, BYTES_OPEN, REPLAYS_OPEN, PARTITIONS, RECORDS, COMPARISONS, FLAGS,
     DEAD_LETTERS, COMMITS, COMMIT_SECONDS, DELIVERY_FAILURES, REBALANCES, KEPT, LOST, MODEL_SECONDS, MODEL_CALLS,
-    SPEND, UNPRICED, STUB_ANSWERS, COVERAGE,
+    MODEL_RETRIES, SPEND, UNPRICED, STUB_ANSWERS, COVERAGE,
 )  # fmt: skip
 FEED_METRICS: tuple[Metric, ...] = (
-    LAG, POSITION, RECORDS, COMPARISONS, FLAGS, MODEL_SECONDS, MODEL_CALLS, SPEND, UNPRICED, STUB_ANSWERS, COVERAGE,
-    FOLD_SECONDS, LISTENERS, LISTENERS_DROPPED,
+    LAG, POSITION, RECORDS, COMPARISONS, FLAGS, MODEL_SECONDS, MODEL_CALLS, MODEL_RETRIES, SPEND, UNPRICED,
+    STUB_ANSWERS, COVERAGE, FOLD_SECONDS, LISTENERS, LISTENERS_DROPPED,
 )  # fmt: skip
 #: Every metric there is.
 METRICS: tuple[Metric, ...] = tuple(dict.fromkeys((*WORKER_METRICS, *FEED_METRICS)))
@@ -122,6 +123,8 @@ class Telemetry:
             self.observe(COVERAGE, comparison.coverage.exact)
         side = comparison.replay
         self.count(MODEL_CALLS, by=side.model_calls)
+        # A call that was never sent is none of the attempts.
+        self.count(MODEL_RETRIES, by=max(0, comparison.attempts - side.model_calls))
         if side.model_latency_ns is not None:
             self.observe(MODEL_SECONDS, side.model_latency_ns / 1e9, comparison.mode)
         if side.cost_usd is not None:

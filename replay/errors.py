@@ -67,21 +67,35 @@ class RouteError(ReplayError):
 
 
 class ProviderError(RouteError):
-    """The provider failed. `kind` is one of `PROVIDER_FAILURES`; the unit ends as `infra_error`."""
+    """The provider failed. `kind` is one of `PROVIDER_FAILURES`; the unit ends as `infra_error`.
 
-    def __init__(self, kind: str, message: str, *, attempts: int = 1) -> None:
+    `retry_after_seconds` is the pause that the provider asked for, if it did. `out_of_time`: nothing else went wrong
+    than that the caller's own time budget ended.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        attempts: int = 1,
+        retry_after_seconds: float | None = None,
+        out_of_time: bool = False,
+    ) -> None:
         self.kind = kind
+        self.out_of_time = out_of_time
         self.attempts = attempts
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(message)
 
 
-#: Classes of provider failure, in the words of a report.
+#: Classes of provider failure, in the words of a report. `replay.retry.RETRIES` says which are worth asking again.
 PROVIDER_FAILURES = (
-    "rate_limited",  # 429 beyond the retry budget
-    "unavailable",  # 503 beyond the retry budget, other 5xx
+    "rate_limited",  # 429
+    "unavailable",  # 5xx
     "refused_request",  # 4xx: the route does not accept what the bundle asks for
-    "timeout",  # no complete answer inside the budget
-    "connection",  # could not connect, or the stream was cut
+    "timeout",  # no connection in time, 408, or no complete answer inside the time budget
+    "connection",  # could not connect, or the answer was cut
     "bad_response",  # an answer that is not what the protocol promises
 )
 

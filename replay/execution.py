@@ -210,8 +210,8 @@ def _ask(
         ledger.end("no_recording", str(error))
     except ProviderError as error:
         ledger.attempts += error.attempts
-        out_of_time = error.kind == "timeout" and timeout < plan.budget.call_seconds
-        ledger.end("over_budget" if out_of_time else "infra_error", f"{error.kind}: {error}")
+        unit_over = error.out_of_time and timeout < plan.budget.call_seconds
+        ledger.end("over_budget" if unit_over else "infra_error", f"{error.kind}: {error}")
     except RouteError as error:
         ledger.end("infra_error", str(error))
     else:

@@ -1,21 +1,26 @@
-"""How hard a route is pressed: calls at once, requests per minute, and waiting when the provider asks for it.
+"""How hard a route is pressed: calls at once, requests per minute, and what follows a failure.
 
-`Pace` decides, on a clock it is given; `RouteLimiter` waits. A retry happens only where a provider asked for one
-in words (429 or 503 with Retry-After), for then it pauses the whole route: the other calls would be refused too.
+`Pace` decides when, on a clock it is given, and `replay.retry` whether again; `RouteLimiter` waits. A Retry-After
+pauses the whole route, for the other calls would be refused too; without one a call that failed waits alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TypeAlias
+from functools import partial
+from typing import Never, TypeAlias
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from replay.errors import ProviderError
 from replay.models import Endpoint, ModelReply
+from replay.retry import BUDGET_SPENT, Pauses, RetryBudget, failure_of, is_free, may_be_retried, why_final
 
 #: A provider that asks for more is asked again after this long: a mistaken header must not stop a route for a day.
 LONGEST_PAUSE_SECONDS = 300.0
@@ -23,17 +28,8 @@ LONGEST_PAUSE_SECONDS = 300.0
 _TICK_SECONDS = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An attempt was refused in a way that may allow another. `retry_after_seconds` null: it was not asked for."""
-
-    kind: str
-    message: str
-    retry_after_seconds: float | None = None
-
-
-#: Makes one attempt, given its number. Raises `ProviderError` or `NoRecordingError` for what no retry would change.
-Attempt: TypeAlias = Callable[[int], Awaitable[ModelReply | Refusal]]
+#: Makes one attempt, given its number. Raises `ProviderError`, whose class says what follows, or `NoRecordingError`.
+Attempt: TypeAlias = Callable[[int], Awaitable[ModelReply]]
 
 
 class Pace:
@@ -62,7 +58,7 @@ class Pace:
 
 
 class RouteLimiter:
-    """One per route, shared by all its calls; first come, first served."""
+    """One per route, shared by all its calls; first come, first served. `draw` gives jitter, from 0 to 1."""
 
     def __init__(
         self,
@@ -70,69 +66,80 @@ class RouteLimiter:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._slots = asyncio.Semaphore(endpoint.concurrency)
         self._max_attempts = endpoint.max_attempts
         self._pace = Pace(endpoint.requests_per_minute)
+        self._pauses = Pauses(draw)
+        self._retry_budget = RetryBudget(calls_at_once=endpoint.concurrency)
         self._head_of_queue = asyncio.Lock()
         self._clock = clock
         self._sleep = sleep
 
     async def run(self, attempt: Attempt, *, timeout_seconds: float) -> ModelReply:
-        """Make attempts until one is answered, inside the budget, which starts when the first is let through.
+        """Make attempts until one is answered, inside the time budget, which starts when the first is let through.
 
-        Raises what `attempt` raises, and `ProviderError` when the budget or the attempts are used up.
+        Raises what `attempt` raises; where another attempt might have helped, the message says why there was none.
         """
         if timeout_seconds <= 0:
-            raise ProviderError("timeout", "nothing is left of the time budget; the request was not sent", attempts=0)
+            message = "nothing is left of the time budget; the request was not sent"
+            raise ProviderError("timeout", message, attempts=0, out_of_time=True)
         queued_at = self._clock()
         async with self._slots:
             await self._admit()
+            self._retry_budget.earn()
             call = _Call(attempt, queued_at=queued_at, deadline=self._clock() + timeout_seconds)
             try:
                 async with asyncio.timeout(timeout_seconds):
-                    return await self._attempts(call)
+                    return await self._until_answered(call)
             except TimeoutError:
                 raise call.out_of_time(timeout_seconds) from None
             except ProviderError as error:
                 error.attempts = call.number
                 raise
 
-    async def _attempts(self, call: _Call) -> ModelReply:
-        while True:
-            started_at = self._clock()
-            outcome = await call.next_attempt()
-            if isinstance(outcome, ModelReply):
-                return replace(outcome, attempts=call.number, waited_ns=int((started_at - call.queued_at) * 1e9))
-            self._pause_or_fail(call, outcome)
-            await self._admit()
-
-    def _pause_or_fail(self, call: _Call, refusal: Refusal) -> None:
-        now = self._clock()
-        reason = why_not_retried(
-            refusal, attempts_left=self._max_attempts - call.number, budget_seconds=call.deadline - now
+    async def _until_answered(self, call: _Call) -> ModelReply:
+        # One for each call: tenacity keeps its state in the object. It asks in this order after a failure.
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(may_be_retried),
+            after=self._pause_route,
+            wait=self._pauses,
+            stop=partial(self._is_last, call),
+            retry_error_callback=call.fail,
+            sleep=self._sleep,
         )
-        asked = refusal.retry_after_seconds or 0.0
-        self._pace.pause(now + (asked if reason is None else min(asked, LONGEST_PAUSE_SECONDS)))
-        if reason is not None:
-            raise ProviderError(refusal.kind, f"{refusal.message} ({reason})")
+        reply: ModelReply = await retrying(self._attempt, call)
+        return reply
+
+    async def _attempt(self, call: _Call) -> ModelReply:
+        if call.number:
+            await self._admit()
+        started_at = self._clock()
+        reply = await call.next_attempt()
+        return replace(reply, attempts=call.number, waited_ns=int((started_at - call.queued_at) * 1e9))
+
+    def _pause_route(self, state: RetryCallState) -> None:
+        asked = failure_of(state).retry_after_seconds or 0.0
+        self._pace.pause(self._clock() + min(asked, LONGEST_PAUSE_SECONDS))
+
+    def _is_last(self, call: _Call, state: RetryCallState) -> bool:
+        failure = failure_of(state)
+        call.reason = why_final(
+            failure,
+            attempts=call.number,
+            max_attempts=self._max_attempts,
+            pause_seconds=state.upcoming_sleep,
+            left_seconds=call.deadline - self._clock(),
+        )
+        if call.reason is None and not is_free(failure) and not self._retry_budget.spend():
+            call.reason = BUDGET_SPENT
+        return call.reason is not None
 
     async def _admit(self) -> None:
         async with self._head_of_queue:
             while (seconds := self._pace.take(self._clock())) > 0.0:
                 await self._sleep(seconds)
-
-
-def why_not_retried(refusal: Refusal, *, attempts_left: int, budget_seconds: float) -> str | None:
-    """Why a refused attempt is the last one; null when another may follow."""
-    asked = refusal.retry_after_seconds
-    if asked is None:
-        return "it gave no Retry-After, so it was not asked again"
-    if attempts_left <= 0:
-        return "this was the last attempt allowed"
-    if asked >= budget_seconds:
-        return f"it asked to wait {asked:.3g} s and {max(budget_seconds, 0.0):.3g} s were left"
-    return None
 
 
 def retry_after_seconds(value: str | None, *, now: float) -> float | None:
@@ -148,26 +155,38 @@ def retry_after_seconds(value: str | None, *, now: float) -> float | None:
 
 
 class _Call:
-    """The bookkeeping of one call: how often it was tried and what the last refusal said."""
+    """The bookkeeping of one call: how often it was tried, and how the attempt before failed."""
 
     def __init__(self, attempt: Attempt, *, queued_at: float, deadline: float) -> None:
         self.queued_at = queued_at
         self.deadline = deadline
         self.number = 0
+        self.reason: str | None = None
         self._attempt = attempt
-        self._waiting_after: Refusal | None = None
+        self._failure: ProviderError | None = None
+        self._under_way = False
 
-    async def next_attempt(self) -> ModelReply | Refusal:
+    async def next_attempt(self) -> ModelReply:
         self.number += 1
-        self._waiting_after = None
-        outcome = await self._attempt(self.number)
-        self._waiting_after = outcome if isinstance(outcome, Refusal) else None
-        return outcome
+        self._under_way = True
+        try:
+            return await self._attempt(self.number)
+        except ProviderError as error:
+            self._failure = error
+            self._under_way = False
+            raise
+
+    def fail(self, state: RetryCallState) -> Never:
+        """Raise the failure of the last attempt, with the reason why it was the last."""
+        failure = failure_of(state)
+        raise ProviderError(failure.kind, f"{failure} ({self.reason})")
 
     def out_of_time(self, timeout_seconds: float) -> ProviderError:
-        refusal = self._waiting_after
-        if refusal is not None:
-            message = f"{refusal.message} (the budget of {timeout_seconds:.3g} s ended while the route was paused)"
-            return ProviderError(refusal.kind, message, attempts=self.number)
-        message = f"no complete answer within {timeout_seconds:.3g} s; raise the timeout or lower the concurrency"
-        return ProviderError("timeout", message, attempts=self.number)
+        """The time budget has ended. Where an attempt had failed in it, that is the provider's doing, by its class."""
+        seconds = f"{timeout_seconds:.3g} s"
+        if self._failure is None:
+            message = f"no complete answer within {seconds}; raise the timeout or lower the concurrency"
+            return ProviderError("timeout", message, attempts=self.number, out_of_time=True)
+        how = "while it was asked again" if self._under_way else "while the route was paused"
+        message = f"{self._failure} (the budget of {seconds} ended {how})"
+        return ProviderError(self._failure.kind, message, attempts=self.number)

@@ -19,10 +19,10 @@ from typing import Any
 
 from replay.errors import NoRecordingError, ProviderError, ReplayError, RouteError, UsageError
 from replay.exact_json import Json
-from replay.limiter import Refusal, RouteLimiter, retry_after_seconds
+from replay.limiter import RouteLimiter, retry_after_seconds
 from replay.models import PREFIX_HEADER, PREFIXES, Endpoint, ModelReply, ModelRequest, RouteSpec
 from replay.openai_answer import Answer
-from replay.openai_wire import MAY_BE_RETRIED, NO_RECORDING, quoted, request_fields, status_of, usage_of
+from replay.openai_wire import NO_RECORDING, quoted, request_fields, status_of, usage_of
 from replay.trace import Usage
 
 #: Set before the import, where litellm reads them. In its default mode it loads a `.env` file of the working
@@ -78,7 +78,7 @@ class LiteLLMRoute:
         await self._start()
         fields = _arguments(self._spec, self._endpoint, request, timeout_seconds=timeout_seconds)
 
-        async def attempt(_number: int) -> ModelReply | Refusal:
+        async def attempt(_number: int) -> ModelReply:
             return await self._attempt(fields)
 
         return await self._limiter.run(attempt, timeout_seconds=timeout_seconds)
@@ -100,7 +100,7 @@ class LiteLLMRoute:
                 self._litellm = litellm
                 _using_clients.add(self)
 
-    async def _attempt(self, fields: dict[str, Any]) -> ModelReply | Refusal:
+    async def _attempt(self, fields: dict[str, Any]) -> ModelReply:
         started_ns = perf_counter_ns()
         try:
             response = await self._litellm.acompletion(**fields)
@@ -110,7 +110,7 @@ class LiteLLMRoute:
         except ReplayError:
             raise
         except Exception as error:  # noqa: BLE001 - litellm promises no base class; all it raises is mapped here
-            return self._refused(error)
+            raise self._failure(error) from None
 
     async def _streamed(self, stream: Any, started_ns: int) -> ModelReply:
         answer = Answer(streamed=True, secrets=self._secrets)
@@ -149,15 +149,13 @@ class LiteLLMRoute:
             prefix=_prefix(response),
         )
 
-    def _refused(self, error: Exception) -> Refusal:
-        """Read why. Raises the failure, unless another attempt may help."""
+    def _failure(self, error: Exception) -> RouteError:
+        """Read why, and when to ask again."""
         failure = failure_of(error, secrets=self._secrets)
-        status = getattr(error, "status_code", None)
-        if status not in MAY_BE_RETRIED or not isinstance(failure, ProviderError):
-            raise failure from None
-        headers = getattr(error, "litellm_response_headers", None) or {}
-        after = retry_after_seconds(headers.get("retry-after"), now=self._wall_clock())
-        return Refusal(failure.kind, str(failure), after)
+        if isinstance(failure, ProviderError):
+            headers = getattr(error, "litellm_response_headers", None) or {}
+            failure.retry_after_seconds = retry_after_seconds(headers.get("retry-after"), now=self._wall_clock())
+        return failure
 
 
 _WARM_UP: Mapping[str, Any] = {

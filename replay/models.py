@@ -45,7 +45,7 @@ class Endpoint:
     concurrency: int = 16
     requests_per_minute: float | None = None
     max_attempts: int = 5
-    """Of one call; only what the provider asked to be retried is."""
+    """Of one call, whatever fails; a class of failure may be allowed fewer (`replay.retry.RETRIES`)."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every request; the values are treated as secrets."""
 
@@ -80,6 +80,7 @@ class ModelReply:
 
     `latency_ns`: request written to last byte, without waiting for the limiter and without earlier attempts.
     `ttft_ns`: request written to the first content or tool-call chunk; null when the route does not stream.
+    `usage`: of the attempt that was answered; what a cut one used, nobody says.
     `attempts`: 1 + retries, all of one call. `waited_ns`: what went by before the attempt that was answered, in the
     limiter and in earlier attempts; it is no fault of the model's and belongs to no latency.
     """
@@ -99,7 +100,7 @@ class Model(Protocol):
     """A route to a model, opened once per run and used by many replays at once."""
 
     async def complete(self, request: ModelRequest, *, timeout_seconds: float) -> ModelReply:
-        """Ask once; retry only what the provider asked to be retried (429, 503 with Retry-After), inside the budget.
+        """Ask; ask again where the class of the failure allows it (`replay.retry.RETRIES`), inside the time budget.
 
         The budget starts when the limiter lets the first attempt through: how long a call queues says how hard the
         operator lets the route be pressed, and must not turn into failures of the candidate.

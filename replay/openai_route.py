@@ -17,10 +17,10 @@ from yarl import URL
 from replay.errors import ProviderError, RecordError, RouteError, UsageError
 from replay.event_stream import EventStream
 from replay.exact_json import Json, loads
-from replay.limiter import Refusal, RouteLimiter, retry_after_seconds
+from replay.limiter import RouteLimiter, retry_after_seconds
 from replay.models import PREFIX_HEADER, PREFIXES, Endpoint, ModelReply, ModelRequest, RouteSpec
 from replay.openai_answer import DONE, MAX_ANSWER_BYTES, Answer
-from replay.openai_wire import MAY_BE_RETRIED, failure_in, quoted, request_body
+from replay.openai_wire import failure_in, quoted, request_body
 
 #: What goes wrong below HTTP. The first row that fits counts: aiohttp's timeouts are connection errors, too.
 TRANSPORT_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
@@ -38,6 +38,9 @@ _FAILURES = tuple(row[0] for row in TRANSPORT_FAILURES)
 #: A server may close an idle connection just as a request is written to it, and that request is then lost. Common
 #: servers wait 5 s, so a connection idle for longer than this is not used again.
 KEEP_ALIVE_SECONDS = 4.0
+#: Name service, TCP and TLS together. Who does not answer in this time is down or overrun: a new attempt may meet
+#: another machine, and the time budget is for answers.
+CONNECT_SECONDS = 10.0
 #: After the last event the connection is worth this wait, for a server that ends its stream can be asked again on it.
 LINGER_SECONDS = 0.25
 #: Of an answer that is not 200, for its error message.
@@ -74,7 +77,7 @@ class OpenAIRoute:
         _check_headers(request.headers)
         session = self._open_session()
 
-        async def attempt(_number: int) -> ModelReply | Refusal:
+        async def attempt(_number: int) -> ModelReply:
             return await self._attempt(session, body, request.headers)
 
         return await self._limiter.run(attempt, timeout_seconds=timeout_seconds)
@@ -95,19 +98,17 @@ class OpenAIRoute:
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=300),
                 headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_connect=None),
                 trust_env=False,
             )
         return self._session
 
-    async def _attempt(
-        self, session: aiohttp.ClientSession, body: bytes, headers: dict[str, str]
-    ) -> ModelReply | Refusal:
+    async def _attempt(self, session: aiohttp.ClientSession, body: bytes, headers: dict[str, str]) -> ModelReply:
         timed = _TimedBody(body)
         try:
             async with session.post(self._url, data=timed, headers=headers, allow_redirects=False) as response:
                 if response.status != HTTPStatus.OK:
-                    return await self._refused(response)
+                    raise await self._refusal(response)
                 return await self._answered(response, timed)
         except _FAILURES as error:
             raise self._failure(error) from None
@@ -158,13 +159,13 @@ class OpenAIRoute:
         found = f"a stream of type {quoted(content_type, secrets=self._secrets)}"
         return ProviderError(kind, f"{found} ended without a finish_reason or [DONE]")
 
-    async def _refused(self, response: aiohttp.ClientResponse) -> Refusal:
-        """Read why. Raises the failure, unless another attempt may help."""
+    async def _refusal(self, response: aiohttp.ClientResponse) -> RouteError:
+        """Read why, and when to ask again."""
         failure = failure_in(await _start_of(response), status=response.status, secrets=self._secrets)
-        if response.status not in MAY_BE_RETRIED or not isinstance(failure, ProviderError):
-            raise failure
-        after = retry_after_seconds(response.headers.get("Retry-After"), now=self._wall_clock())
-        return Refusal(failure.kind, str(failure), after)
+        if isinstance(failure, ProviderError):
+            asked = response.headers.get("Retry-After")
+            failure.retry_after_seconds = retry_after_seconds(asked, now=self._wall_clock())
+        return failure
 
     def _json(self, text: bytes) -> Json:
         try:

@@ -101,19 +101,21 @@ class Status:
     advice: str
 
 
-#: The first row that holds the code counts.
+#: The first row that holds the code counts. Which kinds are worth asking again is for `replay.retry` to say.
+#:
+#: 408 is a timeout: whoever sends it offers to be asked again. 409 and 425 are refusals: a completion changes nothing
+#: that another request could be in conflict with, and no early data is sent, so what they mean is this request. 501
+#: is a server that does not have completions, today or in a minute.
 STATUSES = (
     Status(range(300, 400), "refused_request", "redirects are not followed: give the route the URL that answers"),
     Status(range(401, 402), "refused_request", "check the key of the route"),
     Status(range(408, 409), "timeout", "the provider gave up waiting"),
     Status(range(429, 430), "rate_limited", "lower the route's concurrency or requests_per_minute"),
     Status(range(400, 500), "refused_request", "check the route's URL, key, model and parameters"),
+    Status(range(501, 502), "refused_request", "check that the route's URL is one of chat completions"),
     Status(range(500, 600), "unavailable", "ask again when the provider has recovered"),
 )
 _OTHER = Status(range(0), "bad_response", "expected status 200")
-
-#: Statuses after which a provider may ask to be asked again.
-MAY_BE_RETRIED = frozenset({429, 503})
 
 
 def status_of(code: int) -> Status:

@@ -21,7 +21,7 @@ ALL_COMMANDS = [
     *[["bundle", name] for name in ("infer", "check", "show", "digest", "diff")],
     ["traces", "convert"],
 ]
-HEAVY = ("litellm", "numpy", "pydantic", "aiohttp", "aiokafka", "anyio", "rich", "jinja2", "orjson", "msgspec")
+HEAVY = ("litellm", "numpy", "pydantic", "aiohttp", "aiokafka", "anyio", "rich", "jinja2", "orjson", "msgspec", "tenacity")
 
 
 def imported(*arguments: str) -> set[str]:

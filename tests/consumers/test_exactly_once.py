@@ -178,6 +178,36 @@ async def test_a_partition_that_is_still_ours_is_claimed_back(service):
     assert once(service, "a", "b")
 
 
+async def rivalry(service, times):
+    """Another writer claims the partition as soon as something was written, `times` times."""
+    for number in range(times):
+        await MemoryLedger(service.topics).claim(ZERO)
+        service.traces(f"t{number}")
+        await until(lambda count=number: service.committed(0) == count + 1)
+
+
+async def test_a_worker_that_loses_its_partition_again_and_again_stops_and_says_what_to_look_for(service):
+    async def stopped():
+        with pytest.RaisesGroup(pytest.RaisesExc(StreamError, match="same worker_member"), flatten_subgroups=True):
+            await service.worker().run()
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(stopped)
+        with anyio.CancelScope() as scope:
+            await rivalry(service, 10)
+        assert scope.cancelled_caught
+
+
+async def test_a_worker_that_has_lost_its_partition_some_times_goes_on(service):
+    worker = service.worker()
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker.run)
+        await rivalry(service, 4)
+        worker.stop()
+    assert once(service, "t0", "t1", "t2", "t3")
+
+
 async def test_what_ended_is_bounded_while_nothing_can_be_written(service):
     class Away(MemoryLedger):
         away = True

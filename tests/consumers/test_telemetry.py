@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from consumers.telemetry import FEED_METRICS, METRICS, WORKER_METRICS, Telemetry, open_log
 from made_comparisons import comparisons
@@ -47,8 +48,17 @@ def test_comparisons_are_counted_as_they_are():
     free = sum(item.mode == "free" and item.disposition == "compared" for item in items)
     assert f'comparisons_total{{disposition="compared",lane="candidate",mode="free"}} {free}.0' in text
     assert f"model_calls_total {sum(item.replay.model_calls for item in items)}.0" in text
+    assert "model_retries_total 0.0" in text
     unpriced = sum(item.replay.cost_usd is None and item.replay.model_calls > 0 for item in items)
     assert f"unpriced_comparisons_total {unpriced}.0" in text
+
+
+@pytest.mark.parametrize(("attempts", "retries"), [(0, 0), (2, 0), (5, 3)])  # 0: the call could not be sent
+def test_retries_are_what_is_beyond_one_attempt_a_call(attempts, retries):
+    told = Telemetry(open_log(Settings(), io.StringIO()))
+    item = next(comparisons(1))
+    told.comparison(replace(item, attempts=attempts, replay=replace(item.replay, model_calls=2)))
+    assert f"model_retries_total {retries}.0" in told.exposition().decode()
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[2J", "a\nb", "\ud800", "\u202e", "x" * 100_000, {"k": {1, 2}}])

@@ -26,14 +26,15 @@ USAGE = {
 class Reply:
     """One answer: pieces written one by one, then an ending.
 
-    `cut` closes the connection in the middle of the body; `hang` keeps it open until the client goes away.
+    `cut` closes the connection in the middle of the body; `drop` closes it before there is an answer at all; `hang`
+    keeps it open until the client goes away.
     """
 
     pieces: tuple[bytes, ...] = ()
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=lambda: EVENTS)
     gap_seconds: float = 0.0
-    ending: Literal["end", "cut", "hang"] = "end"
+    ending: Literal["end", "cut", "drop", "hang"] = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,9 @@ class ScriptedServer:
 
     async def _answer(self, request: web.Request, reply: Reply) -> web.StreamResponse:
         response = web.StreamResponse(status=reply.status, headers=reply.headers)
+        if reply.ending == "drop" and request.transport is not None:
+            request.transport.close()
+            return response
         await response.prepare(request)
         for piece in reply.pieces:
             await response.write(piece)

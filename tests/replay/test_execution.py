@@ -143,10 +143,13 @@ def test_a_replay_that_goes_on_and_on_is_over_budget(budget, word):
     assert word in (attempt.reason or "")
 
 
-def test_a_call_that_runs_into_the_units_last_second_is_the_candidates_doing():
-    model = ScriptedModel([asks(("lookup", {"id": 1})), ProviderError("timeout", "x")], latency_ns=59_000_000_000)
+@pytest.mark.parametrize(("out_of_time", "disposition"), [(True, "over_budget"), (False, "infra_error")])
+def test_only_a_call_that_uses_up_the_units_last_second_is_the_candidates_doing(out_of_time, disposition):
+    """A provider that cannot be connected to in time is not."""
+    silence = ProviderError("timeout", "x", out_of_time=out_of_time)
+    model = ScriptedModel([asks(("lookup", {"id": 1})), silence], latency_ns=59_000_000_000)
     attempt = run(model, budget=Budget(seconds=60, call_seconds=60))
-    assert attempt.disposition == "over_budget"
+    assert attempt.disposition == disposition
 
 
 def test_unknown_usage_makes_cost_unknown_not_zero():

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from replay.errors import NoRecordingError, ProviderError, UsageError
+from replay.limiter import RouteLimiter
 from replay.litellm_route import NAMED_FAILURES, LiteLLMRoute, failure_of
 from replay.models import Endpoint, Model, ModelReply, ModelRequest, RouteSpec
 from replay.routes import open_model
@@ -58,7 +59,8 @@ def anyio_backend() -> str:
 
 @asynccontextmanager
 async def route(server: ScriptedServer, spec: RouteSpec = SPEC, **endpoint: Any) -> AsyncIterator[Model]:
-    opened = open_model(spec, Endpoint(server.url, KEY, **endpoint))
+    where = Endpoint(server.url, KEY, **endpoint)
+    opened = open_model(spec, where, limiter=RouteLimiter(where, draw=lambda: 0.0))  # retries follow at once
     try:
         yield opened
     finally:
@@ -104,27 +106,50 @@ async def test_what_goes_over_the_wire() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "kind", "attempts"),
     [
-        (400, "refused_request"),
-        (401, "refused_request"),
-        (404, "refused_request"),
-        (429, "rate_limited"),
-        (500, "unavailable"),
-        (503, "unavailable"),
+        (400, "refused_request", 1),
+        (401, "refused_request", 1),
+        (404, "refused_request", 1),
+        (408, "timeout", 3),
+        (409, "refused_request", 1),
+        (422, "refused_request", 1),
+        (429, "rate_limited", 5),
+        (500, "unavailable", 5),
+        (501, "refused_request", 1),
+        (502, "unavailable", 5),
+        (503, "unavailable", 5),
+        (529, "unavailable", 5),
     ],
 )
-async def test_a_status_is_named_and_not_retried(status: int, kind: str) -> None:
+async def test_a_status_is_named_and_asked_again_by_its_class(status: int, kind: str, attempts: int) -> None:
     async with ScriptedServer(error_reply(status, "the reason")) as server:
         with pytest.raises(ProviderError, match="the reason") as raised:
             await ask(server)
-    assert (raised.value.kind, raised.value.attempts, len(server.received)) == (kind, 1, 1)
+    assert (raised.value.kind, raised.value.attempts, len(server.received)) == (kind, attempts, attempts)
 
 
-async def test_a_retry_that_was_asked_for_is_counted() -> None:
-    async with ScriptedServer(error_reply(429, Retry_After="0.05"), Reply(text_stream("yes"))) as server:
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(error_reply(429), id="429"),
+        pytest.param(error_reply(502), id="502"),
+        pytest.param(Reply(ending="drop"), id="closed before an answer"),
+        pytest.param(Reply((chunk({"content": "no "}),), ending="cut"), id="cut in the middle"),
+        pytest.param(Reply((chunk({"content": "no "}),)), id="ended in the middle"),
+    ],
+)
+async def test_a_bad_moment_costs_no_answer(bad: Reply) -> None:
+    async with ScriptedServer(bad, bad, Reply(text_stream("yes"))) as server:
+        reply = await ask(server)
+    assert (reply.message.content, reply.attempts, len(server.received)) == ("yes", 3, 3)
+
+
+async def test_a_retry_after_is_waited_for() -> None:
+    async with ScriptedServer(error_reply(503, Retry_After="0.05"), Reply(text_stream("yes"))) as server:
         reply = await ask(server)
     assert (reply.attempts, len(server.received)) == (2, 2)
+    assert reply.waited_ns >= 0.05e9
     async with ScriptedServer(error_reply(503, Retry_After="60")) as server:
         with pytest.raises(ProviderError, match="asked to wait 60 s"):
             await ask(server)

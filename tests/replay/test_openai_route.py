@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
@@ -15,9 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from replay import openai_route
 from replay.errors import PROVIDER_FAILURES, NoRecordingError, ProviderError, UsageError
 from replay.event_stream import EventStream
 from replay.exact_json import loads
+from replay.limiter import RouteLimiter
 from replay.models import Endpoint, ModelReply, ModelRequest, RouteSpec
 from replay.openai_answer import DONE as DONE_EVENT
 from replay.openai_answer import MAX_ANSWER_BYTES, Answer
@@ -45,6 +48,7 @@ from tests.replay.scripted_server import (
 KEY = "sk-secret-0123456789"
 SPEC = RouteSpec("openai", "model-1")
 REQUEST = ModelRequest(messages=({"role": "user", "content": "Hello"},), headers={"x-shadow-replay": "a; b"})
+CUT_EVENT = chunk({"content": "a"})
 
 
 @pytest.fixture
@@ -61,13 +65,19 @@ def _nothing_is_left_open() -> Iterator[None]:
 
 @asynccontextmanager
 async def route(server: Any, spec: RouteSpec = SPEC, **endpoint: Any) -> AsyncIterator[OpenAIRoute]:
-    opened = OpenAIRoute(spec, Endpoint(server.url, KEY, **endpoint))
+    where = Endpoint(server.url, KEY, **endpoint)
+    opened = OpenAIRoute(spec, where, limiter=RouteLimiter(where, draw=no_jitter))
     try:
         yield opened
     finally:
         await opened.aclose()
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not [task for task in left if "aiohttp/client" in repr(task)]
+
+
+def no_jitter() -> float:
+    """Retries follow at once."""
+    return 0.0
 
 
 async def ask(server: Any, spec: RouteSpec = SPEC, *, timeout_seconds: float = 5.0, **endpoint: Any) -> ModelReply:
@@ -587,25 +597,31 @@ async def test_a_server_that_does_not_end_its_stream_does_not_hold_the_answer() 
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"),
+    ("status", "kind", "attempts"),
     [
-        (302, "refused_request"),
-        (400, "refused_request"),
-        (401, "refused_request"),
-        (404, "refused_request"),
-        (408, "timeout"),
-        (422, "refused_request"),
-        (429, "rate_limited"),
-        (500, "unavailable"),
-        (503, "unavailable"),
-        (529, "unavailable"),
+        (302, "refused_request", 1),
+        (400, "refused_request", 1),
+        (401, "refused_request", 1),
+        (404, "refused_request", 1),
+        (408, "timeout", 3),
+        (409, "refused_request", 1),
+        (422, "refused_request", 1),
+        (425, "refused_request", 1),
+        (429, "rate_limited", 5),
+        (500, "unavailable", 5),
+        (501, "refused_request", 1),
+        (502, "unavailable", 5),
+        (503, "unavailable", 5),
+        (504, "unavailable", 5),
+        (529, "unavailable", 5),
     ],
 )
-async def test_statuses(status: int, kind: str) -> None:
+async def test_statuses(status: int, kind: str, attempts: int) -> None:
+    """What each means, and how often it is asked for without a Retry-After."""
     async with ScriptedServer(error_reply(status, "the reason", Location="/v1/other")) as server:
         with pytest.raises(ProviderError, match=f"answered {status}") as raised:
             await ask(server)
-    assert (raised.value.kind, raised.value.attempts, len(server.received)) == (kind, 1, 1)
+    assert (raised.value.kind, raised.value.attempts, len(server.received)) == (kind, attempts, attempts)
     assert '"the reason"' in str(raised.value)
 
 
@@ -689,12 +705,82 @@ async def test_attempts_have_a_limit() -> None:
     assert (raised.value.attempts, len(server.received)) == (3, 3)
 
 
-@pytest.mark.parametrize("status", [400, 500, 502, 504])
-async def test_nothing_else_is_retried(status: int) -> None:
+@pytest.mark.parametrize("status", [400, 401, 409, 425, 501])
+async def test_a_refusal_of_the_request_is_final_even_with_retry_after(status: int) -> None:
     async with ScriptedServer(error_reply(status, Retry_After="0")) as server:
         with pytest.raises(ProviderError):
             await ask(server)
     assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
+async def test_a_retry_after_is_waited_for_whatever_failed(status: int) -> None:
+    async with ScriptedServer(error_reply(status, Retry_After="0.05"), Reply(text_stream("yes"))) as server:
+        reply = await ask(server)
+    assert (reply.attempts, reply.message.content) == (2, "yes")
+    assert reply.waited_ns >= 0.05e9
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(error_reply(429), id="429"),
+        pytest.param(error_reply(502), id="502"),
+        pytest.param(Reply(ending="drop"), id="closed before an answer"),
+        pytest.param(Reply((chunk({"content": "no "}),), ending="cut"), id="cut in the middle"),
+        pytest.param(Reply((chunk({"content": "no "}),)), id="ended in the middle"),
+        pytest.param(Reply((chunk({"content": "no "}), event({"error": "overloaded"}))), id="an error in the middle"),
+    ],
+)
+async def test_a_bad_moment_costs_no_answer(bad: Reply) -> None:
+    """The call is made again as a whole: nothing of a broken answer is in the one that counts."""
+    async with ScriptedServer(bad, bad, Reply(text_stream("yes"))) as server:
+        reply = await ask(server)
+    assert (reply.message.content, reply.attempts, len(server.received)) == ("yes", 3, 3)
+    assert server.received[0].body == server.received[2].body
+
+
+async def test_the_latency_is_that_of_the_answered_attempt() -> None:
+    slow = Reply((CUT_EVENT,), gap_seconds=0.15, ending="cut")
+    async with ScriptedServer(slow, Reply(text_stream("yes"))) as server:
+        reply = await ask(server)
+    assert reply.latency_ns is not None
+    assert reply.latency_ns < 0.15e9 < reply.waited_ns
+
+
+async def test_a_route_whose_calls_all_fail_stops_asking_again() -> None:
+    async with ScriptedServer(error_reply(503)) as server, route(server, concurrency=4) as opened:
+        errors = []
+        for _ in range(60):
+            with pytest.raises(ProviderError) as raised:
+                await opened.complete(REQUEST, timeout_seconds=5)
+            errors.append(raised.value)
+    assert len(server.received) == sum(error.attempts for error in errors) <= 60 * 1.2 + 10
+    assert "retry budget is spent" in str(errors[-1])
+    assert {error.kind for error in errors} == {"unavailable"}
+
+
+async def test_retries_end_with_the_time_budget() -> None:
+    async with ScriptedServer(error_reply(503)) as server:
+        where = Endpoint(server.url)
+        opened = OpenAIRoute(SPEC, where, limiter=RouteLimiter(where, draw=lambda: 1.0))
+        started = time.monotonic()
+        with pytest.raises(ProviderError, match="the next attempt was due in 0.5 s"):
+            await opened.complete(REQUEST, timeout_seconds=0.4)
+        assert time.monotonic() - started < 0.3
+        await opened.aclose()
+
+
+async def test_a_connection_that_does_not_come_about_is_given_up_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server that takes connections and stays silent where TLS should begin."""
+    monkeypatch.setattr(openai_route, "CONNECT_SECONDS", 0.05)
+    async with RawServer() as server:
+        server.url = server.url.replace("http:", "https:")
+        with pytest.raises(ProviderError, match="the connection timed out") as raised:
+            await ask(server)
+    assert (raised.value.kind, raised.value.attempts) == ("timeout", 3)
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -731,9 +817,6 @@ async def test_calls_at_once_are_limited_on_the_wire() -> None:
         for _ in range(20):
             group.create_task(opened.complete(REQUEST, timeout_seconds=5))
     assert (server.most_at_once, len(server.received)) == (4, 20)
-
-
-CUT_EVENT = chunk({"content": "a"})
 
 
 @pytest.mark.parametrize(
@@ -784,7 +867,7 @@ async def test_nobody_answers() -> None:
         pass
     with pytest.raises(ProviderError, match="could not connect") as raised:
         await ask(server)
-    assert raised.value.kind == "connection"
+    assert (raised.value.kind, raised.value.attempts) == ("connection", 5)
 
 
 RAW_STARTS = st.sampled_from(
@@ -824,7 +907,7 @@ RAW_PARTS = st.one_of(
 def test_hostile_bytes_raise_nothing_but_named_failures() -> None:
     async def check(server: RawServer) -> None:
         with suppress(ProviderError, NoRecordingError):
-            await ask(server, timeout_seconds=5)
+            await ask(server, timeout_seconds=5, max_attempts=1)
 
     with asyncio.Runner() as runner:
         server = RawServer()

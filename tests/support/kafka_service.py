@@ -109,6 +109,10 @@ class Member:
     process: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def gone(self) -> bool:
+        return self.process.poll() is not None
+
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.kill()

@@ -48,7 +48,7 @@ def _place(record: Any, chance: random.Random) -> tuple[Any, Any]:
 
 def _replace(record: Any, chance: random.Random) -> None:
     holder, key = _place(record, chance)
-    holder[key] = chance.choice(STRANGE)
+    holder[key] = _copy(chance.choice(STRANGE))
 
 
 def _drop(record: Any, chance: random.Random) -> None:

@@ -19,6 +19,7 @@ from replay.settings import KafkaSettings, Settings, WorkerSettings
 from stream_contract import Ears
 
 SESSION_SECONDS = 6
+CLASH_TRACES = 500
 
 
 @pytest.fixture
@@ -198,23 +199,48 @@ async def test_a_sign_of_life_keeps_a_member_that_has_no_room(settings, topic):
 # -- the static-id clash ------------------------------------------------------------------------------------------
 
 
+async def test_control_two_with_one_static_id_both_own_everything_and_both_work_on_it(settings, topic):
+    group = f"g-{topic}"
+    async with naive(settings, topic, group, group_instance_id="pod-0") as first:
+        mine = await read(first, 4)
+        async with naive(settings, topic, group, group_instance_id="pod-0") as second:
+            assert await read(second, 4) == mine
+            assert len(first.assignment()) == len(second.assignment()) == 4
+
+
+async def read(consumer, count):
+    found = set()
+    with anyio.fail_after(30):
+        while len(found) < count:
+            batches = await consumer.getmany(timeout_ms=100)
+            found |= {(record.partition, record.offset) for records in batches.values() for record in records}
+    return found
+
+
 @pytest.fixture
 def bundles(tmp_path, model_of, bundle_of):
-    corpus = many_traces.write(tmp_path / "corpus.jsonl", 1_500, "production", "candidate")
+    corpus = many_traces.write(tmp_path / "corpus.jsonl", CLASH_TRACES, "production", "candidate")
     url = model_of(corpus, "candidate", "--latency", "0.1")
     baseline, candidate = bundle_of(corpus, "production"), bundle_of(corpus, "candidate", url)
     return "--baseline", baseline, "--candidate", candidate, "--mode", "free", "--concurrency", "8"
 
 
-def test_two_members_with_one_static_id_compare_everything_once(stand, bundles, tmp_path):
-    """Both believe they own everything. What one claims, the other can publish nothing for."""
+def test_of_two_members_with_one_static_id_one_stops_and_says_why(stand, bundles, tmp_path):
+    """Whoever is told first goes; the other one, or the next to be started, goes on, and nothing is done twice."""
     stand = stand.having(kafka_session_seconds=SESSION_SECONDS, worker_member="pod-0")
     stand.create(partitions=3)
-    stand.run("traces", "produce", many_traces.write(tmp_path / "traces.jsonl", 1_500))
-    with stand.member(tmp_path / "one.log", *bundles), stand.member(tmp_path / "two.log", *bundles):
-        eventually(lambda: len(stand.compared) > 300, 90)
-    with stand.member(tmp_path / "alone.log", *bundles) as alone:  # an operator has seen it
+    stand.run("traces", "produce", many_traces.write(tmp_path / "traces.jsonl", CLASH_TRACES))
+    one, two = (stand.start(tmp_path / f"{name}.log", *bundles) for name in ("one", "two"))
+    try:
+        eventually(lambda: one.gone or two.gone, 120)
+        stopped = one if one.gone else two
+        assert stopped.process.returncode == 3
+        assert "another worker running with the same worker_member" in stopped.log.read_text()
+    finally:
+        one.kill()
+        two.kill()
+    with stand.member(tmp_path / "alone.log", *bundles) as alone:
         eventually(lambda: stand.lag(*bundles)["lag"] == 0, 120, alive=alone)
     compared = stand.compared
-    assert len(compared) == 1_500
+    assert len(compared) == CLASH_TRACES
     assert repeated(compared) == 0
