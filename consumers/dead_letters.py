@@ -51,6 +51,10 @@ class BadRecords:
         self._bad += bad
         return self._reason(partition) if bad else None
 
+    def forget(self, partition: Partition) -> None:
+        """A new assignment: others may have read it in between, or this one reads the same once more."""
+        self._runs.pop(partition, None)
+
     def _reason(self, partition: Partition) -> str | None:
         if self.max_run is not None and self._runs[partition] > self.max_run:
             return f"worker_max_bad_run: {self._runs[partition]} bad records in a row on {partition}"

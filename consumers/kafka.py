@@ -277,6 +277,7 @@ class KafkaLedger:
     _open: set[Partition] = field(default_factory=set)
     _partitions: dict[str, int] = field(default_factory=dict)
     _admin: AIOKafkaAdminClient | None = None
+    _opening: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def claim(self, partition: Partition) -> Committed | None:
         await self._put_away(partition)
@@ -303,17 +304,17 @@ class KafkaLedger:
             with anyio.fail_after(self.kafka.delivery_seconds):
                 await self._transact(producer, partition, records, mark)
         except (ProducerFenced, InvalidProducerEpoch) as error:  # whoever fenced us has ended what was open
-            await self._put_away(partition)
+            await self._put_away(partition, producer)
             raise FencedError(f"{partition} was claimed by another writer") from error
         except _TRANSACTION_ERRORS as error:
             self._open.add(partition)
-            await self._put_away(partition)
+            await self._put_away(partition, producer)
             if isinstance(error, _TOO_LARGE):
                 raise RecordRefusedError(_too_large(records, self.kafka)) from error
             raise StreamError(f"transaction of {partition}: {_words(error)}") from error
         except BaseException:
             self._open.add(partition)
-            await self._put_away(partition)
+            await self._put_away(partition, producer)
             raise
 
     async def aclose(self) -> None:
@@ -340,19 +341,24 @@ class KafkaLedger:
         await producer.commit_transaction()
 
     async def _committed(self, partition: Partition) -> Committed | None:
-        if self._admin is None:
-            admin = AIOKafkaAdminClient(**_client_options(self.kafka))
-            await _started(admin, self.kafka)
-            self._admin = admin
+        async with self._opening:  # partitions are claimed together: one client for all of them
+            if self._admin is None:
+                admin = AIOKafkaAdminClient(**_client_options(self.kafka))
+                await _started(admin, self.kafka)
+                self._admin = admin
+            admin = self._admin
         try:
-            return (await _group_offsets(self._admin, self.group, [partition])).get(partition)
+            return (await _group_offsets(admin, self.group, [partition])).get(partition)
         except StreamError:
-            await self._close_admin()
+            if admin is self._admin:
+                await self._close_admin()
             raise
 
-    async def _put_away(self, partition: Partition) -> None:
-        producer = self._producers.pop(partition, None)
-        if producer is not None:
+    async def _put_away(self, partition: Partition, failed: AIOKafkaProducer | None = None) -> None:
+        """Stop the partition's producer; not the one of a later claim, when it is `failed` that is done with."""
+        producer = self._producers.get(partition)
+        if producer is not None and failed in (None, producer):
+            del self._producers[partition]
             await _stopped(producer)
 
     async def _close_admin(self) -> None:

@@ -125,8 +125,10 @@ class Lease:
         return False
 
     def hold(self, scope: anyio.CancelScope) -> None:
-        """Work that is worth nothing once the partition is somebody else's."""
+        """Work that is worth nothing once the partition is somebody else's; it may be that already."""
         self._scopes.add(scope)
+        if self.lost:
+            scope.cancel()
 
     def release(self, scope: anyio.CancelScope) -> None:
         self._scopes.discard(scope)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import anyio
+import anyio.lowlevel
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from replay.comparison import Comparison
@@ -149,6 +150,7 @@ class Replays(Generic[T]):
         with anyio.CancelScope() as scope:
             task.owner.hold(scope)
             try:
+                await anyio.lowlevel.checkpoint_if_cancelled()
                 return await self._attempt(task.job)
             finally:
                 task.owner.release(scope)

@@ -168,9 +168,12 @@ class Worker:
         new = [lease for lease in leases if lease not in kept]
         lost = [lease for lease in self.leases if lease not in kept]
         self.telemetry.count(tel.LOST, by=len(lost))
-        for lease in lost:  # its next owner reports them; ours would stand still, and look like lag
+        # Their next owner reports them; ours would stand still, and look like lag.
+        for partition in {*(lease.partition for lease in lost), *self.leases.unclaimed}:
             for metric in (tel.LAG, tel.POSITION):
-                self.telemetry.forget(metric, lease.partition.topic, str(lease.partition.number))
+                self.telemetry.forget(metric, partition.topic, str(partition.number))
+        for lease in new:
+            self.bad_records.forget(lease.partition)
         self.leases.renew(kept, new, set(partitions) - {lease.partition for lease in leases})
         self.backlog.drop_lost()
         for lease in leases:
@@ -218,7 +221,8 @@ class Worker:
             elif self._at_end():
                 return
             else:
-                held += self._begin(await self._poll())
+                before = {lease.partition: lease for lease in self.leases}
+                held += self._begin(await self._poll(), before)
                 await self._pass_over_gaps()
 
     async def _poll(self) -> Sequence[Received]:
@@ -243,12 +247,14 @@ class Worker:
             return False
         return lease.tracker.span < self.capacity.span
 
-    def _begin(self, records: Sequence[Received]) -> list[Reading]:
-        """Enter what was polled, before anything is awaited: from here on each record is somebody's."""
+    def _begin(self, records: Sequence[Received], before: Mapping[Partition, Lease]) -> list[Reading]:
+        """Enter what was polled, before anything is awaited: from here on each record is somebody's. `before`: the
+        leases that it was asked for under.
+        """
         begun: list[Reading] = []
         for record in records:
             lease = self.leases.of(record.partition)
-            if lease is None:  # read before its assignment was told: it will be read again
+            if lease is None or lease is not before.get(record.partition):  # it will be read again
                 self._put_back(records, record.partition)
             elif self._beyond(record):
                 lease.tracker.pass_to(self._last(record.partition))
@@ -257,8 +263,11 @@ class Worker:
         return begun
 
     def _put_back(self, records: Sequence[Received], partition: Partition) -> None:
+        """Read before its assignment was told, or still under the last one: from where the lease begins."""
+        lease = self.leases.of(partition)
         first = min(record.offset for record in records if record.partition == partition)
-        self.source.seek(partition, first)
+        begins = None if lease is None or self.until is not None else lease.committed
+        self.source.seek(partition, first if begins is None else begins)
 
     async def _pass_over_gaps(self) -> None:
         """Behind the last record there may be offsets without one; a watermark that stays there looks like lag.
@@ -380,6 +389,7 @@ class Worker:
             epoch = self.leases.epoch
             for lease in await self.delivery.claim(tuple(self.leases.unclaimed), epoch):
                 if self._steady.is_set() and self.leases.epoch == epoch:
+                    self.bad_records.forget(lease.partition)
                     self.leases.add(lease)
                     self._go_to_its_place(lease)
                     self.telemetry.log.info("claimed", partition=str(lease.partition))

@@ -22,7 +22,7 @@ from mutator import mutate
 from replay.wire import encode_trace
 from small_service import PRODUCTION, SmallService
 
-MUTANTS = int(os.environ.get("REPLAY_MUTANTS", "10000"))
+MUTANTS = int(os.environ.get("REPLAY_MUTANTS", "5000"))
 #: Of a real trace; larger ones are not stranger, only slower to change.
 SEED_BYTES = 6_000
 TESTS = Path(__file__).parents[1]

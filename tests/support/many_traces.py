@@ -22,10 +22,10 @@ def trace(number: int, bundle: str = "production", *, pad: int = 0) -> dict:
     }
 
 
-def write(path: Path, count: int, *bundles: str, pad: int = 0) -> Path:
+def write(path: Path, count: int, *bundles: str, pad: int = 0, first: int = 0) -> Path:
     """A line per trace and bundle."""
     with path.open("w") as file:
-        for number in range(count):
+        for number in range(first, first + count):
             for bundle in bundles or ("production",):
                 file.write(json.dumps(trace(number, bundle, pad=pad)) + "\n")
     return path

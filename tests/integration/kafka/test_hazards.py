@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -10,11 +11,14 @@ import anyio
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 
 import many_traces
 from consumers.kafka import KafkaCluster, KafkaSink, KafkaSource, NewStream
+from consumers.kafka_config import check
 from consumers.stream import Outgoing
 from kafka_service import eventually, repeated
+from replay.errors import UsageError
 from replay.settings import KafkaSettings, Settings, WorkerSettings
 from stream_contract import Ears
 
@@ -159,6 +163,54 @@ async def test_our_members_are_waited_for_while_they_drain(settings, topic):
 async def keep_polling_source(source):
     while True:
         await source.poll(max_records=10, seconds=0.1)
+
+
+# -- 5: a join that outlives the request time-out -----------------------------------------------------------------
+
+
+@pytest.fixture
+def joins(monkeypatch):
+    """How often each client has asked to join a group."""
+    asked, send = Counter(), AIOKafkaClient.send
+
+    async def counted(self, node_id, request, **more):
+        asked[self] += type(request).__name__.startswith("JoinGroup")
+        return await send(self, node_id, request, **more)
+
+    monkeypatch.setattr(AIOKafkaClient, "send", counted)
+    return asked
+
+
+class Lingering(ConsumerRebalanceListener):
+    """Keeps whoever joins waiting for 3 s."""
+
+    async def on_partitions_revoked(self, revoked):
+        if revoked:
+            await anyio.sleep(3)
+
+    async def on_partitions_assigned(self, assigned):
+        pass
+
+
+@pytest.mark.parametrize(("request_seconds", "again"), [(1.5, True), (80, False)], ids=["control", "as we set it"])
+async def test_a_join_that_may_last_as_long_as_the_rebalance_is_asked_for_once(
+    settings, topic, joins, request_seconds, again
+):
+    """In two requests: the first answer is the name of the member."""
+    group, times = f"g-{topic}", {"rebalance_timeout_ms": 20_000}
+    async with naive(settings, topic, group, Lingering(), **times) as first, anyio.create_task_group() as tasks:
+        await polled(first, 4)
+        tasks.start_soon(keep_polling, first)
+        async with naive(settings, topic, group, request_timeout_ms=int(request_seconds * 1000), **times) as second:
+            await polled(second, 2)
+            assert (joins[second._client] > 2) is again
+        tasks.cancel_scope.cancel()
+
+
+def test_settings_under_which_a_join_is_sent_twice_are_refused():
+    kafka = KafkaSettings(rebalance_seconds=60.0, request_seconds=65.0)
+    with pytest.raises(UsageError, match="kafka_request_seconds"):
+        check(Settings(kafka=kafka))
 
 
 # -- 9: a member that does not poll -------------------------------------------------------------------------------
