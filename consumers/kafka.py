@@ -73,6 +73,7 @@ _TRANSACTION_ERRORS = (KafkaError, TimeoutError, ConnectionError, AssertionError
 _CLOSE_SECONDS = 10.0
 _ASK_SECONDS = 30.0
 _ASK_AGAIN_SECONDS = 0.2
+_LOOK_MS = 500
 
 
 class _Token(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types for it
@@ -152,6 +153,9 @@ class KafkaSource:
             batches = await self._consumer.getmany(*chosen, timeout_ms=round(seconds * 1000), max_records=max_records)
         except (KafkaError, ConsumerStoppedError) as error:
             raise self._unread(error) from error
+        except UnicodeDecodeError as error:
+            # The client has advanced past what it had taken for other partitions: going on would lose that.
+            raise StreamError(await self._undecodable()) from error
         return [_received(record) for records in batches.values() for record in records]
 
     async def keep_alive(self) -> None:
@@ -200,6 +204,25 @@ class KafkaSource:
             await self._consumer.stop()
             if self._admin is not None:
                 await self._admin.close()
+
+    async def _undecodable(self) -> str:
+        """Which record the client cannot read, in words. Reads on, so the source is of no use afterwards."""
+        for tp in self._consumer.assignment():
+            with suppress(KafkaError):
+                if self.positions is None:
+                    await self._consumer.seek_to_committed(tp)
+                else:
+                    self._consumer.seek(tp, self.positions[_partition(tp)])
+                try:
+                    while await self._consumer.getmany(tp, timeout_ms=_LOOK_MS, max_records=1):
+                        pass
+                except UnicodeDecodeError as error:
+                    where = f"{_partition(tp)}, offset {await self._consumer.position(tp)} or soon after"
+                    return (
+                        f"reading {where}: a record has a header name that is not UTF-8 ({error.object[:40]!r}), which "
+                        f"the Kafka client cannot read; to go on, stop the group and move its offset past that record"
+                    )
+        return f"reading {self.topic}: a record has a header name that is not UTF-8"
 
     def _unread(self, error: BaseException | None) -> StreamError:
         words = f"group {self.group} has put this member out: {RIVAL}" if self._fenced(error) else _words(error)

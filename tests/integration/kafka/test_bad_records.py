@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
@@ -88,3 +91,32 @@ def test_a_dead_letter_that_does_not_fit_stops_it_and_says_what_to_raise(stand, 
         assert worker.process.wait(timeout=60) == 3
     assert "max.message.bytes" in worker.log.read_text().splitlines()[-1]
     assert stand.lag(*bundles)["lag"] == 1
+
+
+#: The client's own C code refuses to write such a name; its Python twin can be talked into it.
+WRITE_A_STRANGE_HEADER = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+
+class Strange(str):
+    def encode(self, *_):
+        return bytes([255, 254])
+
+async def main(bootstrap, topic):
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    for headers in ([], [(Strange("x"), b"v")], []):
+        await producer.send_and_wait(topic, b"{}", partition=0, headers=headers)
+    await producer.stop()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_a_header_name_the_client_cannot_read_ends_the_worker_with_its_place(stand, bundles):
+    stand.create(partitions=2)
+    command = [sys.executable, "-c", WRITE_A_STRANGE_HEADER, stand.bootstrap, stand.traces]
+    subprocess.run(command, check=True, timeout=60, env=os.environ | {"AIOKAFKA_NO_EXTENSIONS": "1"})
+    done = stand.run("worker", *bundles, check=3)
+    assert f"{stand.traces}/0, offset 1 or soon after: a record has a header name that is not UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr
