@@ -35,7 +35,7 @@ from replay.driver import drive
 from replay.exact_json import loads
 from replay.execution import Attempt, Plan, replay
 from replay.models import Endpoint, ModelReply, ModelRequest
-from replay.planning import Planner
+from replay.planning import Design, Planner
 from replay.routes import open_model
 from replay.trace import Message, Trace
 from replay.wire import encode, encode_trace, trace_from
@@ -106,7 +106,7 @@ def _timed_run(corpus: Path, out: Path, planner: Planner) -> float:
                 items=read_items(str(corpus)),
                 admission=Admission(planner.baseline),
                 planner=planner,
-                modes=("free",),
+                design=Design(("free",)),
                 comparer=Comparer(planner),
                 model=model,
                 journal=journal,

@@ -26,6 +26,7 @@ import anyio
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from consumers.assembly import Routes
 from consumers.kafka import KafkaCluster, KafkaSink, KafkaSource, NewStream, quiet_client
 from consumers.service import Bounds, Service, writer_of
 from consumers.stream import Ledger, Outgoing, Partition, Received, Sink
@@ -155,7 +156,7 @@ def _a_worker(
     telemetry = Telemetry(open_log(Settings(log="json"), io.StringIO()))
     service = Service(settings, PLANNER, (), "bench", source.group or "bench", telemetry)
     bounds = None if until is None else Bounds(until, lambda _: "", lambda _: False, lambda _: None, lambda _: None)
-    return service.worker(source, writer, _AtOnce(), bounds)
+    return service.worker(source, writer, Routes(_AtOnce(), None), bounds)
 
 
 class _AtOnce:

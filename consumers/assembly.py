@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 
@@ -18,13 +19,14 @@ from consumers.where import all_match, parse_where
 from replay.admission import Admission, Sampling
 from replay.bundle import Bundle
 from replay.bundle_loader import load_bundle
-from replay.comparison import MODES, Mode
+from replay.comparison import MODES, Lane, Mode
 from replay.divergence import Comparer
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps
 from replay.execution import Budget
-from replay.models import Model
-from replay.planning import Planner
+from replay.limiter import RouteLimiter
+from replay.models import Endpoint, Model
+from replay.planning import Design, Planner
 from replay.routes import open_model
 from replay.settings import SETTINGS_FILE, Loaded, Settings, load_settings, setting_names
 
@@ -52,8 +54,9 @@ def admission_of(baseline: Bundle, settings: Settings, where: Iterable[str]) -> 
     )
 
 
-def modes_of(settings: Settings) -> tuple[Mode, ...]:
-    return tuple(mode for mode in MODES if settings.mode in ("both", mode))
+def design_of(settings: Settings) -> Design:
+    # A salt of its own: the lane must not depend on which conversations were admitted.
+    return Design(_modes(settings), settings.samples, Sampling(settings.lane, f"baseline lane {settings.sample_salt}"))
 
 
 def comparer_of(planner: Planner, settings: Settings) -> Comparer:
@@ -64,16 +67,35 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(_decimal(settings.max_usd), settings.max_model_calls)
 
 
+class Routes(NamedTuple):
+    """The routes of both lanes; the second is null where no lane was asked for."""
+
+    candidate: Model
+    baseline: Model | None
+
+
 @asynccontextmanager
-async def model_of(planner: Planner, settings: Settings) -> AsyncIterator[Model]:
-    """The route of what is replayed, open for as long as the block lasts."""
-    replayed = planner.replayed
-    model = open_model(replayed.route, endpoint_for(replayed, settings, os.environ))
+async def routes_of(planner: Planner, settings: Settings) -> AsyncIterator[Routes]:
+    """The routes of what is replayed, open for as long as the block lasts. Lanes on one endpoint share its limits."""
+    lanes: tuple[Lane, ...] = ("candidate", "baseline") if settings.lane else ("candidate",)
+    limiters: dict[tuple[str | None, str | None], RouteLimiter] = {}
+    opened: list[Model] = []
     try:
-        yield model
+        for lane in lanes:
+            bundle = planner.replayed(lane)
+            endpoint = endpoint_for(bundle, settings, os.environ, lane=lane)
+            limiter = limiters.setdefault(_pressed(endpoint), RouteLimiter(endpoint))
+            opened.append(open_model(bundle.route, endpoint, limiter=limiter))
+        yield Routes(opened[0], opened[1] if len(opened) > 1 else None)
     finally:
         with anyio.move_on_after(5, shield=True):
-            await model.aclose()
+            for model in opened:
+                await model.aclose()
+
+
+def _pressed(endpoint: Endpoint) -> tuple[str | None, str | None]:
+    """Who counts our requests: a provider does so by address and key."""
+    return endpoint.url, endpoint.api_key
 
 
 def asked_for(settings: Settings, planner: Planner, where: Iterable[str]) -> dict[str, Json]:
@@ -81,7 +103,9 @@ def asked_for(settings: Settings, planner: Planner, where: Iterable[str]) -> dic
     return {
         "baseline": planner.baseline.digest,
         "candidate": planner.candidate.digest,
-        "modes": list(modes_of(settings)),
+        "modes": list(_modes(settings)),
+        "samples": settings.samples,
+        "lane": settings.lane,
         "where": sorted(where),
         "sample": settings.sample,
         "sample_salt": settings.sample_salt,
@@ -94,6 +118,10 @@ def asked_for(settings: Settings, planner: Planner, where: Iterable[str]) -> dic
 def run_id_of(kind: str, identity: dict[str, Json]) -> str:
     """The same for the same request, so that whatever is started again goes on as itself."""
     return f"{kind}-{sha256(dumps(identity, sort_keys=True)).hexdigest()[:24]}"
+
+
+def _modes(settings: Settings) -> tuple[Mode, ...]:
+    return tuple(mode for mode in MODES if settings.mode in ("both", mode))
 
 
 def _bundles(settings: Settings) -> tuple[Bundle, Bundle]:

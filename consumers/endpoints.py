@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from replay.bundle import Bundle
+from replay.comparison import Lane
 from replay.errors import UsageError
 from replay.models import Endpoint
 from replay.settings import Settings
 
 
-def endpoint_for(bundle: Bundle, settings: Settings, environment: Mapping[str, str]) -> Endpoint:
+def endpoint_for(
+    bundle: Bundle, settings: Settings, environment: Mapping[str, str], *, lane: Lane = "candidate"
+) -> Endpoint:
     """Raises `UsageError` when a key is named and not there."""
     endpoint = bundle.release.endpoint
     stated = "concurrency" in endpoint.model_fields_set
     return Endpoint(
-        url=settings.route_url or endpoint.url,
+        url=(settings.baseline_route_url if lane == "baseline" else None) or settings.route_url or endpoint.url,
         api_key=settings.api_key or _key(bundle, environment),
         concurrency=endpoint.concurrency if stated else settings.concurrency,
         requests_per_minute=endpoint.requests_per_minute,

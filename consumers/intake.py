@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from consumers.stream import Received
 from replay.admission import Admission, Admitted, Refused
-from replay.comparison import Mode, Source
+from replay.comparison import Source
 from replay.divergence import Job
-from replay.planning import Planner
+from replay.planning import Design, Planner
 from replay.trace import Trace
 from replay.wire import decode_trace
 
 
 def jobs_of(
-    trace: Trace, decision: Admitted, *, planner: Planner, modes: Iterable[Mode], source: Source
+    trace: Trace, decision: Admitted, *, planner: Planner, design: Design, source: Source
 ) -> Iterator[Job]:
-    """The units of an admitted trace, one per mode."""
-    for mode in modes:
-        plan = planner.plan(trace, mode, impossible=decision.not_replayable)
-        yield Job(plan, source, decision.probability, decision.admitted_as)
+    """The units of an admitted trace: modes x samples x lanes."""
+    for mode, lane, sample in design.replicates(trace.record_key):
+        plan = planner.plan(trace, mode, lane=lane, sample=sample, impossible=decision.not_replayable)
+        yield Job(plan, source, decision.probability, design.lane.probability, decision.admitted_as)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Intake:
 
     admission: Admission
     planner: Planner
-    modes: tuple[Mode, ...]
+    design: Design
     is_done: Callable[[str], bool] = lambda _: False
 
     def read(self, record: Received, repeats: Callable[[str, int], bool]) -> list[Job] | Refused:
@@ -41,5 +41,5 @@ class Intake:
         if isinstance(decision, Refused):
             return decision
         source = Source(topic=record.partition.topic, partition=record.partition.number, offset=record.offset)
-        jobs = jobs_of(trace, decision, planner=self.planner, modes=self.modes, source=source)
+        jobs = jobs_of(trace, decision, planner=self.planner, design=self.design, source=source)
         return [job for job in jobs if not self.is_done(job.plan.unit.comparison_id)]

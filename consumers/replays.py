@@ -103,12 +103,16 @@ class Spending:
 
 @dataclass(slots=True)
 class Replays(Generic[T]):
-    """`publish` is called by one task, batch after batch; while it waits, finished replays wait too."""
+    """`publish` is called by one task, batch after batch; while it waits, finished replays wait too.
+
+    `lane_model` is the route of the baseline lane, if there is one.
+    """
 
     run_id: str
     comparer: Comparer
     model: Model
     publish: Callable[[Sequence[Settled[T]]], Awaitable[None]]
+    lane_model: Model | None = None
     concurrency: int = 32
     batch: int = 64
     clock: Callable[[], int] = time.time_ns
@@ -160,13 +164,20 @@ class Replays(Generic[T]):
         if job.plan.impossible is not None:
             return Unscored("not_replayable", job.plan.impossible)
         try:
-            attempt = await drive(replay(job.plan), _Metered(self.model, self.spent.count_call))
+            attempt = await drive(replay(job.plan), _Metered(self._route(job), self.spent.count_call))
         except RecordError as error:
             return Unscored("not_replayable", str(error))
         except Exception as error:  # noqa: BLE001 - bounded in `_fault`: one trace must not end the run
             return self._fault(error)
         self.spent.usd += attempt.cost or 0
         return attempt
+
+    def _route(self, job: Job) -> Model:
+        if job.plan.unit.lane == "candidate":
+            return self.model
+        if self.lane_model is None:
+            raise LookupError("the design has a baseline lane, and nobody has opened its route")
+        return self.lane_model
 
     # -- scoring --------------------------------------------------------------------------------------------
 

@@ -24,11 +24,11 @@ from consumers.journal import Journal
 from consumers.progress import Progress
 from consumers.replays import Limits, Replays, Settled, Spending, Task
 from replay.admission import Admission, Admitted, Refused
-from replay.comparison import Comparison, DeadLetter, Mode, Source
+from replay.comparison import Comparison, DeadLetter, Source
 from replay.divergence import Comparer, Job
 from replay.errors import ReplayError
 from replay.models import Model
-from replay.planning import Planner
+from replay.planning import Design, Planner
 from replay.summary import Summary
 from replay.trace import Trace
 
@@ -45,10 +45,11 @@ class FileRun:
     items: Iterable[Item]
     admission: Admission
     planner: Planner
-    modes: tuple[Mode, ...]
+    design: Design
     comparer: Comparer
     model: Model
     journal: Journal
+    lane_model: Model | None = None
     limits: Limits = field(default_factory=Limits)
     limit: int | None = None
     concurrency: int = 32
@@ -83,6 +84,7 @@ class FileRun:
             run_id=self.run_id,
             comparer=self.comparer,
             model=self.model,
+            lane_model=self.lane_model,
             publish=self._publish,
             concurrency=self.concurrency,
             batch=self.batch,
@@ -151,7 +153,7 @@ class FileRun:
             return
         self.summary.admitted += 1
         source = Source(topic=self.topic, offset=item.line - 1)
-        for job in jobs_of(item.trace, decision, planner=self.planner, modes=self.modes, source=source):
+        for job in jobs_of(item.trace, decision, planner=self.planner, design=self.design, source=source):
             if job.plan.unit.comparison_id not in self._done:
                 yield job
 

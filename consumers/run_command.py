@@ -12,13 +12,14 @@ from typing import NamedTuple
 import anyio
 
 from consumers.assembly import (
+    Routes,
     admission_of,
     asked_for,
     comparer_of,
+    design_of,
     limits_of,
-    model_of,
-    modes_of,
     planner_of,
+    routes_of,
     run_id_of,
     settings_of,
 )
@@ -28,7 +29,6 @@ from consumers.progress import Progress
 from consumers.report import Report
 from consumers.run import FileRun
 from replay.exact_json import Json, dumps
-from replay.models import Model
 from replay.planning import Planner
 from replay.settings import Settings
 from replay.summary import Summary
@@ -89,10 +89,10 @@ class _Job(NamedTuple):
     progress: Progress
 
     async def run(self) -> Summary:
-        async with model_of(self.planner, self.settings) as model:
-            return await self._file_run(model=model).run()
+        async with routes_of(self.planner, self.settings) as routes:
+            return await self._file_run(routes).run()
 
-    def _file_run(self, *, model: Model) -> FileRun:
+    def _file_run(self, routes: Routes) -> FileRun:
         order, settings = self.order, self.settings
         return FileRun(
             run_id=self.run_id,
@@ -100,9 +100,10 @@ class _Job(NamedTuple):
             items=read_items(order.traces, max_line_bytes=settings.max_line_bytes),
             admission=admission_of(self.planner.baseline, settings, order.where),
             planner=self.planner,
-            modes=modes_of(settings),
+            design=design_of(settings),
             comparer=comparer_of(self.planner, settings),
-            model=model,
+            model=routes.candidate,
+            lane_model=routes.baseline,
             journal=self.journal,
             limits=limits_of(settings),
             limit=order.limit,

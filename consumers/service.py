@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from consumers.assembly import (
+    Routes,
     admission_of,
     asked_for,
     comparer_of,
+    design_of,
     limits_of,
-    modes_of,
     planner_of,
     run_id_of,
     settings_of,
@@ -33,7 +34,6 @@ from consumers.telemetry import Telemetry
 from consumers.worker import Capacity, Worker
 from replay.comparison import Comparison
 from replay.exact_json import Json
-from replay.models import Model
 from replay.planning import Planner
 from replay.settings import Settings
 
@@ -61,7 +61,7 @@ class Service(NamedTuple):
     group: str
     telemetry: Telemetry
 
-    def worker(self, source: Source, writer: Sink | Ledger, model: Model, bounds: Bounds | None = None) -> Worker:
+    def worker(self, source: Source, writer: Sink | Ledger, routes: Routes, bounds: Bounds | None = None) -> Worker:
         """One that runs until it is stopped, or to the end of a window."""
         leases, settings = Leases(), self.settings
         return Worker(
@@ -71,7 +71,8 @@ class Service(NamedTuple):
             run_id=self.run_id,
             intake=self._intake(bounds),
             comparer=comparer_of(self.planner, settings),
-            model=model,
+            model=routes.candidate,
+            lane_model=routes.baseline,
             telemetry=self.telemetry,
             capacity=capacity_of(settings),
             limits=limits_of(settings),
@@ -91,7 +92,7 @@ class Service(NamedTuple):
 
     def _intake(self, bounds: Bounds | None) -> Intake:
         admission = admission_of(self.planner.baseline, self.settings, self.where)
-        intake = Intake(admission, self.planner, modes_of(self.settings))
+        intake = Intake(admission, self.planner, design_of(self.settings))
         return intake if bounds is None else replace(intake, is_done=bounds.is_done)
 
 

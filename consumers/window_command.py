@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import anyio
 
 from consumers import window as windows
-from consumers.assembly import model_of, planner_of
+from consumers.assembly import planner_of, routes_of
 from consumers.kafka import KafkaCluster, KafkaSource
 from consumers.lifecycle import stopping
 from consumers.progress import Progress
@@ -94,11 +94,11 @@ class _Job:
         settings, plan = self.order.settings, self.plan
         async with AsyncExitStack() as stack:
             writer = await stack.enter_async_context(writer_of(settings, plan.run_id))
-            model = await stack.enter_async_context(model_of(self.order.planner, settings))
+            routes = await stack.enter_async_context(routes_of(self.order.planner, settings))
             self._progress = stack.enter_context(Progress.on(plan.records))
             source = KafkaSource(settings, settings.kafka.traces, group=plan.run_id, positions=plan.starts)
             bounds = Bounds(plan.ends, plan.note, self._done.__contains__, self._observe, self._pass)
-            worker = self._service().worker(source, writer, model, bounds)
+            worker = self._service().worker(source, writer, routes, bounds)
             await self._take_up(worker)
             await stack.enter_async_context(stopping(lambda number: self._interrupt(worker, number)))
             return await worker.run()

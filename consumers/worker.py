@@ -81,6 +81,7 @@ class Worker:
     comparer: Comparer
     model: Model
     telemetry: Telemetry
+    lane_model: Model | None = None
     capacity: Capacity = field(default_factory=Capacity)
     limits: Limits = field(default_factory=Limits)
     bad_records: BadRecords = field(default_factory=lambda: BadRecords(None, None))
@@ -109,6 +110,7 @@ class Worker:
             run_id=self.run_id,
             comparer=self.comparer,
             model=self.model,
+            lane_model=self.lane_model,
             publish=self._publish,
             concurrency=self.capacity.concurrency,
             batch=self.capacity.batch,

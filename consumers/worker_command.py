@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import anyio
 
-from consumers.assembly import model_of, planner_of
+from consumers.assembly import planner_of, routes_of
 from consumers.kafka import KafkaSource
 from consumers.lifecycle import stopping
 from consumers.run_command import DONE, INTERRUPTED, STOPPED_BY_A_LIMIT
@@ -36,10 +36,10 @@ class _Member:
         service, log = self._service, self._service.telemetry.log
         async with AsyncExitStack() as stack:
             writer = await stack.enter_async_context(writer_of(service.settings, service.group))
-            model = await stack.enter_async_context(model_of(service.planner, service.settings))
+            routes = await stack.enter_async_context(routes_of(service.planner, service.settings))
             relay_client_log(log)
             source = KafkaSource(service.settings, service.settings.kafka.traces, group=service.group)
-            member = service.worker(source, writer, model)
+            member = service.worker(source, writer, routes)
             await stack.enter_async_context(serve_status(service.settings.worker, member, service.telemetry))
             await stack.enter_async_context(stopping(lambda number: self._stop(member, number)))
             log.info("started", group=service.group, topic=service.settings.kafka.traces)

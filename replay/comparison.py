@@ -140,6 +140,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     lane: Lane = "candidate"
     sample: Count = 0
     sampling_probability: float = 1.0
+    lane_probability: float = 0.0
+    """With which this conversation was drawn for the baseline lane, whether it was or not."""
     admitted_as: Literal["baseline", "any_bundle"] = "baseline"
     disposition: Disposition
     reason: str | None = None

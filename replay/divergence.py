@@ -50,6 +50,7 @@ class Job(NamedTuple):
     plan: Plan
     source: Source
     probability: float = 1.0
+    lane_probability: float = 0.0
     admitted_as: Literal["baseline", "any_bundle"] = "baseline"
 
 
@@ -108,6 +109,7 @@ class Comparer:
             lane=plan.unit.lane,
             sample=plan.unit.sample,
             sampling_probability=job.probability,
+            lane_probability=job.lane_probability,
             admitted_as=job.admitted_as,
             disposition=result.disposition,
             reason=result.reason,
@@ -122,7 +124,7 @@ class Comparer:
             cohort=trace.request.attributes,
             production_started_at=trace.started_at,
             replayed_at=now,
-            model_requested=self.planner.replayed.route.model,
+            model_requested=self.planner.replayed(plan.unit.lane).route.model,
             served_model=attempt.taken[-1].reply.served_model if attempt and attempt.taken else None,
             prefix=_prefixes(attempt),
             attempts=attempt.attempts if attempt else 0,

@@ -32,6 +32,8 @@ from replay.stubs import Asked, StubAnswer, StubWorld, ends_turn
 from replay.trace import Trace, Usage
 
 SECOND_NS = 1_000_000_000
+#: A gateway that answers from a cache would let a replay look exactly like production.
+_UNCACHED = {"Cache-Control": "no-cache, no-store"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,8 @@ def _ask(
         ledger.end("over_budget", spent)
         return None
     system = () if plan.system_prompt is None else ({"role": "system", "content": plan.system_prompt},)
-    request = ModelRequest((*system, *chat), plan.offered, replay_header(plan.unit, step))
+    headers = {**replay_header(plan.unit, step), **_UNCACHED}
+    request = ModelRequest((*system, *chat), plan.offered, headers, repeat=plan.unit.sample)
     timeout = min(plan.budget.call_seconds, ledger.seconds_left)
     try:
         ledger.model_calls += 1

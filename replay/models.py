@@ -72,6 +72,8 @@ class ModelRequest:
     headers: dict[str, str] = field(default_factory=dict)
     max_output_tokens: int | None = None
     """What is left of the unit's token budget; sent only when it is less than the bundle's own parameter."""
+    repeat: int = 0
+    """Which independent repeat of a replay asks. From 1 on, the request must not look like that of another."""
 
 
 @dataclass(frozen=True, slots=True)

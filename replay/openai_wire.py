@@ -25,6 +25,7 @@ NO_RECORDING = "no_recording"
 def request_fields(spec: RouteSpec, request: ModelRequest) -> dict[str, Json]:
     """The body of a request. The bundle's parameters come first: none of them can replace what the route sets."""
     fields: dict[str, Json] = {**spec.params, **_token_limit(spec.params, request.max_output_tokens)}
+    fields |= _as_repeat(spec.params, request.repeat)
     fields["model"] = spec.model
     fields["messages"] = request.messages
     if request.tools:
@@ -50,6 +51,15 @@ def _token_limit(params: Mapping[str, Json], left: int | None) -> dict[str, int]
     name = "max_tokens" if "max_tokens" in params and "max_completion_tokens" not in params else "max_completion_tokens"
     own = params.get(name)
     return {} if isinstance(own, int) and own <= left else {name: left}
+
+
+def _as_repeat(params: Mapping[str, Json], repeat: int) -> dict[str, Json]:
+    """What sets a repeat apart: equal bytes are answered from caches, and one seed draws one answer."""
+    if not repeat:
+        return {}
+    seed = params.get("seed")
+    apart: dict[str, Json] = {"user": f"{params.get('user', 'shadow-replay')}-{repeat}"}
+    return apart | {"seed": seed + repeat} if isinstance(seed, int) else apart
 
 
 # What an answer used

@@ -1,11 +1,18 @@
-"""From a trace and two bundles to the plan of a replay. Everything a bundle decides is worked out once."""
+"""From a trace and two bundles to the plans of its replays. Everything a bundle decides is worked out once.
+
+A trace is replayed with the candidate, and of a sampled share of conversations with the bundle in production as
+well: the baseline lane, through the same stubs at the same time. What two runs of one release differ by is noise.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import NamedTuple
 
+from replay.admission import Sampling
 from replay.bundle import Bundle, not_exercised
 from replay.comparison import Lane, Mode, Unit
 from replay.contract import Tooling
@@ -17,18 +24,51 @@ from replay.trace import Trace
 _SECOND_NS = 1_000_000_000
 
 
+class Replicate(NamedTuple):
+    """One replay of a trace, beside its bundles."""
+
+    mode: Mode
+    lane: Lane
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Which replays are made of each admitted trace: the design of the experiment.
+
+    `samples` are independent repeats of every replay. `lane` draws the conversations that the baseline lane has,
+    whole ones, independently of which were admitted.
+    """
+
+    modes: tuple[Mode, ...]
+    samples: int = 1
+    lane: Sampling = field(default_factory=lambda: Sampling(0.0))
+
+    def replicates(self, record_key: str) -> Iterator[Replicate]:
+        lanes: tuple[Lane, ...] = ("candidate", "baseline") if self.lane.includes(record_key) else ("candidate",)
+        for mode in self.modes:
+            for sample in range(self.samples):
+                yield from (Replicate(mode, lane, sample) for lane in lanes)
+
+
+class _Arm(NamedTuple):
+    """What is replayed in a lane."""
+
+    bundle: Bundle
+    tooling: Tooling
+    offered: tuple[dict[str, Json], ...]
+
+
 @dataclass(frozen=True)
 class Planner:
-    """Plans replays of `replayed` (the candidate, or the baseline itself in its lane) on production's traces."""
+    """Plans replays of the candidate, and of the baseline itself in its lane, on production's traces."""
 
     baseline: Bundle
     candidate: Bundle
     budget: Budget = field(default_factory=Budget)
-    lane: Lane = "candidate"
 
-    @property
-    def replayed(self) -> Bundle:
-        return self.candidate if self.lane == "candidate" else self.baseline
+    def replayed(self, lane: Lane) -> Bundle:
+        return self._arms[lane].bundle
 
     @cached_property
     def not_exercised(self) -> tuple[str, ...]:
@@ -36,41 +76,42 @@ class Planner:
         return not_exercised(self.baseline, self.candidate)
 
     @cached_property
-    def tooling(self) -> Tooling:
-        return Tooling(self.baseline.contracts, self.replayed.contracts)
+    def _arms(self) -> Mapping[Lane, _Arm]:
+        return {"candidate": self._arm(self.candidate), "baseline": self._arm(self.baseline)}
 
-    @cached_property
-    def _offered(self) -> tuple[dict[str, Json], ...]:
-        return tuple(contract.offered() for contract in self.replayed.contracts.values())
+    def _arm(self, bundle: Bundle) -> _Arm:
+        offered = tuple(contract.offered() for contract in bundle.contracts.values())
+        return _Arm(bundle, Tooling(self.baseline.contracts, bundle.contracts), offered)
 
-    def plan(self, trace: Trace, mode: Mode, *, impossible: str | None = None, sample: int = 0) -> Plan:
+    def plan(
+        self, trace: Trace, mode: Mode, *, lane: Lane = "candidate", sample: int = 0, impossible: str | None = None
+    ) -> Plan:
         """The plan of one unit. A prompt that cannot be rendered makes the unit impossible, not the run."""
-        now = _iso(trace.started_at)
-        prompt, unrendered = self._render(trace, now)
+        arm, now = self._arms[lane], _iso(trace.started_at)
+        prompt, unrendered = _render(arm.bundle, trace, now)
         return Plan(
-            unit=self._unit(trace, mode, sample),
+            unit=self._unit(trace, Replicate(mode, lane, sample)),
             trace=trace,
             system_prompt=prompt,
-            offered=self._offered,
-            tooling=self.tooling,
-            policy=self.replayed.policy,
-            prices=self.replayed.prices,
+            offered=arm.offered,
+            tooling=arm.tooling,
+            policy=arm.bundle.policy,
+            prices=arm.bundle.prices,
             budget=self.budget,
             now=now,
             impossible=impossible or unrendered,
         )
 
-    def _unit(self, trace: Trace, mode: Mode, sample: int) -> Unit:
-        return Unit(
-            trace.trace_id, trace.revision, self.baseline.digest, self.candidate.digest, mode, self.lane, sample
-        )
+    def _unit(self, trace: Trace, replicate: Replicate) -> Unit:
+        return Unit(trace.trace_id, trace.revision, self.baseline.digest, self.candidate.digest, *replicate)
 
-    def _render(self, trace: Trace, now: str | None) -> tuple[str | None, str | None]:
-        request = trace.request
-        try:
-            return self.replayed.prompt.render(request.attributes, now=now, context=request.context), None
-        except RecordError as error:
-            return None, str(error)
+
+def _render(bundle: Bundle, trace: Trace, now: str | None) -> tuple[str | None, str | None]:
+    request = trace.request
+    try:
+        return bundle.prompt.render(request.attributes, now=now, context=request.context), None
+    except RecordError as error:
+        return None, str(error)
 
 
 def _iso(nanoseconds: int | None) -> str | None:

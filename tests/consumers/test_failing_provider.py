@@ -21,7 +21,7 @@ from replay.comparison import MODES
 from replay.divergence import Comparer
 from replay.limiter import RouteLimiter
 from replay.models import Endpoint
-from replay.planning import Planner
+from replay.planning import Design, Planner
 from replay.retry import CALLS_PER_RETRY, RESERVE_PER_CALL_AT_ONCE
 from replay.routes import open_model
 from replay.testing import a_bundle, a_trace, says
@@ -44,9 +44,9 @@ def run(tmp_path, faults, count):
         recording = record(traces, bundle="production")
         async with recorded_model(recording, Playback(faults=parse_faults(faults)), log=log) as url:
             endpoint = Endpoint(url, concurrency=AT_ONCE)
-            model = open_model(PLANNER.replayed.route, endpoint, limiter=RouteLimiter(endpoint, draw=lambda: 0.0))
+            model = open_model(PLANNER.candidate.route, endpoint, limiter=RouteLimiter(endpoint, draw=lambda: 0.0))
             file_run = FileRun(
-                run_id="r", topic="t", items=items, admission=Admission(PRODUCTION), planner=PLANNER, modes=MODES,
+                run_id="r", topic="t", items=items, admission=Admission(PRODUCTION), planner=PLANNER, design=Design(MODES),
                 comparer=Comparer(PLANNER), model=model, journal=journal,
             )  # fmt: skip
             try:

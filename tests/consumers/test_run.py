@@ -12,12 +12,12 @@ from consumers.files import BadLine, TraceItem, Unanswered
 from consumers.journal import Journal
 from consumers.replays import Limits
 from consumers.run import FileRun
-from replay.admission import Admission
+from replay.admission import Admission, Sampling
 from replay.comparison import MODES
 from replay.contract import ToolContract
 from replay.divergence import Comparer
 from replay.errors import ProviderError, RecordError, UsageError
-from replay.planning import Planner
+from replay.planning import Design, Planner
 from replay.prices import Prices
 from replay.testing import ScriptedModel, a_bundle, a_trace, asks, calls, says
 from replay.trace import BundleRef, Usage
@@ -45,7 +45,7 @@ def run(tmp_path, items, *, model=None, planner=PLANNER, **options):
             items=items,
             admission=Admission(PRODUCTION),
             planner=planner,
-            modes=MODES,
+            design=options.pop("design", Design(MODES)),
             comparer=Comparer(planner),
             model=model or answering(),
             journal=journal,
@@ -145,7 +145,7 @@ def test_results_are_written_while_the_run_goes_on(tmp_path):
 
         with Journal.open(tmp_path / "out", identity={}) as journal:
             file_run = FileRun(
-                run_id="r", topic="t", items=traces(10), admission=Admission(PRODUCTION), planner=PLANNER, modes=("free",),
+                run_id="r", topic="t", items=traces(10), admission=Admission(PRODUCTION), planner=PLANNER, design=Design(("free",)),
                 comparer=Comparer(PLANNER), model=Stuck(lambda _: says("y")), journal=journal, concurrency=2,
             )
             async with anyio.create_task_group() as group:
@@ -235,3 +235,15 @@ def test_a_comparator_that_breaks_on_one_pair_leaves_the_others_scored(tmp_path,
 def test_two_processes_cannot_write_one_directory(tmp_path):
     with Journal.open(tmp_path / "out", identity={}), pytest.raises(UsageError, match="another process"):
         Journal.open(tmp_path / "out", identity={})
+
+
+def test_the_baseline_lane_is_replayed_by_its_own_route_beside_the_candidate(tmp_path):
+    candidate, baseline = answering(), ScriptedModel(lambda _: says("x"))
+    design = Design(("free",), samples=2, lane=Sampling(1.0))
+    summary, comparisons, _ = run(tmp_path, traces(4), model=candidate, lane_model=baseline, design=design)
+    assert Counter((item.lane, item.sample) for item in comparisons) == {(lane, s): 4 for lane in ("candidate", "baseline") for s in (0, 1)}
+    assert {(item.lane, item.replay.answer) for item in comparisons} == {("candidate", "y"), ("baseline", "x")}
+    assert len({item.comparison_id for item in comparisons}) == 16
+    assert {item.lane_probability for item in comparisons} == {1.0}
+    assert summary.folds["baseline", "free"].rules == {}
+    assert (len(candidate.requests), len(baseline.requests)) == (8, 8)

@@ -23,7 +23,7 @@ from replay.bundle_loader import load_bundle
 from replay.comparison import MODES, Comparison
 from replay.divergence import Comparer
 from replay.models import Endpoint
-from replay.planning import Planner
+from replay.planning import Design, Planner
 from replay.routes import open_model
 
 BANKING = CORPUS / "agentdojo-banking.jsonl.gz"
@@ -78,7 +78,7 @@ async def one_pair(planner: Planner, items: list[TraceItem], url: str, out: Path
             items=items,
             admission=Admission(planner.baseline),
             planner=planner,
-            modes=MODES,
+            design=Design(MODES),
             comparer=Comparer(planner),
             model=model,
             journal=journal,

@@ -16,11 +16,12 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 @pytest.mark.parametrize("kind", SCHEMAS, ids=lambda kind: kind.__name__)
-def test_the_golden_record_is_read_and_written_back_unchanged(kind):
+def test_what_the_golden_record_says_is_read_and_written_back_unchanged(kind):
     data = (GOLDEN / f"{schema_name(kind).replace('/', '-')}.json").read_bytes()
     value = loads(data)
     record = from_json(kind, value)
-    assert loads(encode(record)) == value
+    written = loads(encode(record))
+    assert {name: written[name] for name in value} == value  # a field that came later has its default
     assert decode(kind, encode(record)) == record
 
 

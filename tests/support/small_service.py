@@ -25,7 +25,7 @@ from replay.admission import Admission
 from replay.comparison import MODES
 from replay.divergence import Comparer
 from replay.models import ModelReply, ModelRequest
-from replay.planning import Planner
+from replay.planning import Design, Planner
 from replay.settings import Settings
 from replay.testing import ScriptedModel, a_bundle, a_trace, says
 from replay.wire import encode_trace
@@ -99,7 +99,7 @@ class SmallService:
             delivery=delivery,
             leases=leases,
             run_id="r",
-            intake=Intake(Admission(PRODUCTION), PLANNER, MODES, is_done),
+            intake=Intake(Admission(PRODUCTION), PLANNER, Design(MODES), is_done),
             comparer=Comparer(PLANNER),
             model=self.model,
             telemetry=account.telemetry,
