@@ -41,12 +41,12 @@ class BundleIssue:
 
 
 class BundleError(ReplayError):
-    """A bundle is not usable; `issues` lists everything that is wrong with it, not the first thing only."""
+    """A bundle, or a gate, is not usable; `issues` lists all that is wrong with it, not the first thing only."""
 
-    def __init__(self, issues: tuple[BundleIssue, ...]) -> None:
+    def __init__(self, issues: tuple[BundleIssue, ...], *, what: str = "bundle") -> None:
         self.issues = issues
         noun = "error" if len(issues) == 1 else "errors"
-        super().__init__("\n".join([f"the bundle has {len(issues)} {noun}:", *(f"  {issue}" for issue in issues)]))
+        super().__init__("\n".join([f"the {what} has {len(issues)} {noun}:", *(f"  {issue}" for issue in issues)]))
 
 
 class RecordError(ReplayError):

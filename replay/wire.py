@@ -15,6 +15,7 @@ from replay.comparison import Comparison, DeadLetter, Watermark
 from replay.errors import RecordError, UnsupportedVersionError
 from replay.exact_json import Json, dumps, loads
 from replay.trace import Record, Trace
+from replay.verdict import Verdict
 
 RecordT = TypeVar("RecordT", bound=Record)
 Upcaster: TypeAlias = Callable[[dict[str, Json]], dict[str, Json]]
@@ -25,6 +26,7 @@ SCHEMAS: Mapping[type[Record], tuple[str, int]] = {
     Comparison: ("comparison", 1),
     Watermark: ("watermark", 1),
     DeadLetter: ("dead-letter", 1),
+    Verdict: ("verdict", 1),
 }
 
 #: (name, major) to the function that lifts a record of that major to the next one. Majors start at 1.

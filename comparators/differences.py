@@ -1,0 +1,104 @@
+"""Paired differences as counts, and what they prove: betting e-values that may be looked at at any time.
+
+A difference lies in [-1, 1]. It is kept as how often each of 2,001 values occurred, and that is all that is ever kept:
+whole numbers, which add up to the same in any order, over any split into partitions, after any restart. Every margin
+can be asked about later.
+
+Test. With g in 12 steps from 0.02 to 0.9 and differences d, the wealth of a bettor against "the mean is at most m" is
+the product of 1 + g (d - m) / (1 + m), and against "at least m" that of 1 + g (m - d) / (1 - m). The mean over the
+steps is an e-value: by Ville's inequality it reaches 1/alpha with a chance of at most alpha, whenever one looks
+(Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS-B 86(1), 2024, section 4).
+The steps are fixed and never learnt from the data. So the order does not matter, and the test stays valid when the
+mean drifts, as long as its running average obeys the hypothesis: for a mean m_i at step i the product of
+1 + g (m_i - m) / (1 + m) is at most exp(sum of g (m_i - m) / (1 + m)), which is then at most 1.
+
+Values between two steps of the scale are rounded to the side that proves less; the caller says which that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from comparators.spec import Floats, Ints
+
+#: Steps per unit. Events differ by whole units and are kept exactly.
+STEPS = 1_000
+#: The values that are told apart, float64[2 STEPS + 1].
+SCALE: Floats = np.arange(-STEPS, STEPS + 1) / STEPS
+#: Shares of the wealth that are bet, float64[12].
+BETS: Floats = np.geomspace(0.02, 0.9, 12)
+
+Side: TypeAlias = Literal["down", "up"]
+
+
+def places(differences: Floats, side: Side) -> NDArray[np.int64]:
+    """Where each difference stands on the scale. Raises `ValueError` for one beyond [-1, 1], or that is no number."""
+    if not np.all(np.abs(differences) <= 1.0):
+        raise ValueError("a difference is not within [-1, 1]")
+    # A hundredth of a step is rounding of the sum that made it, not a value between two steps.
+    scaled = differences * STEPS
+    to_side = np.floor(scaled + 0.01) if side == "down" else np.ceil(scaled - 0.01)
+    return to_side.astype(np.int64) + STEPS
+
+
+def counted(differences: Floats, side: Side) -> Ints:
+    """How often each value of the scale occurs, int64[2 STEPS + 1]. Counts of two sets add up."""
+    return np.bincount(places(differences, side), minlength=2 * STEPS + 1).astype(np.int64)
+
+
+def log_e_harm(counts: Ints, margin: float) -> float:
+    """Log of the e-value against "the mean is at most `margin`": evidence of harm. `margin` in (-1, 1)."""
+    return _log_mixture(counts, lambda values: (values - margin) / (1.0 + margin))
+
+
+def log_e_safe(counts: Ints, margin: float) -> float:
+    """Log of the e-value against "the mean is at least `margin`": evidence of safety. `margin` in (-1, 1)."""
+    return _log_mixture(counts, lambda values: (margin - values) / (1.0 - margin))
+
+
+def band(best: Ints, worst: Ints, alpha: float) -> tuple[float, float]:
+    """Where the mean lies, with confidence 1 - `alpha` at any time: both tests inverted, each at `alpha` / 2.
+
+    `best` are the differences at the candidate's best, which bound the mean from below, `worst` from above. The ends
+    are multiples of 1 / STEPS.
+    """
+    needed = log(2.0 / alpha)
+    low = _last(lambda margin: log_e_harm(best, margin) >= needed, SCALE[1:-1])
+    high = _last(lambda margin: log_e_safe(worst, margin) >= needed, SCALE[-2:0:-1])
+    return (-1.0 if low is None else low), (1.0 if high is None else high)
+
+
+def certifiable(worst: Ints, alpha: float) -> float | None:
+    """The smallest margin that the mean is proved to be below, at level `alpha`; null when there is none below 1."""
+    return _last(lambda margin: log_e_safe(worst, margin) >= log(1.0 / alpha), SCALE[-2:0:-1])
+
+
+def mean(counts: Ints) -> float | None:
+    """Null without any."""
+    total = int(counts.sum())
+    return float(counts @ SCALE) / total if total else None
+
+
+def _log_mixture(counts: Ints, gain: Callable[[Floats], Floats]) -> float:
+    """Log of the mean wealth over all bets; `gain` is what a stake of 1 wins, at least -1."""
+    held = np.flatnonzero(counts)
+    wealth = np.log1p(np.outer(BETS, gain(SCALE[held]))) @ counts[held].astype(np.float64)
+    most = float(wealth.max())
+    return most + log(float(np.exp(wealth - most).mean()))
+
+
+def _last(holds: Callable[[float], bool], margins: Floats) -> float | None:
+    """The last margin of which something holds that holds of all before it. Null when it holds of none."""
+    low, high = 0, len(margins)
+    while low < high:
+        middle = (low + high) // 2
+        if holds(float(margins[middle])):
+            low = middle + 1
+        else:
+            high = middle
+    return float(margins[low - 1]) if low else None

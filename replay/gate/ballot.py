@@ -1,0 +1,117 @@
+"""What the gate keeps of a comparison: who was replayed, how it ended, and what each signal says of both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import NamedTuple
+
+from replay.comparison import Comparison, Lane
+from replay.gate.signals import Signal
+from replay.grade import FAITHFUL
+from replay.trace import Record
+
+#: Attributes of a trace by which slices are made: short texts, whole numbers, yes and no.
+_LONGEST_ATTRIBUTE = 80
+_MOST_ATTRIBUTES = 20
+
+_FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
+#: Ended by the candidate or by the provider: there is nothing to score.
+_SCORED = frozenset({"compared", "censored"})
+
+
+class Ballot(Record, frozen=True, kw_only=True, array_like=True):
+    """One replay, ready to be counted. `values` and `production` go by the signals of the gate, null = unknown.
+
+    `at`: when production served the request, ns since the epoch. `failed`: the disposition of a replay that gave no
+    scores. `guessed`: a stub had no true answer, so that from there on nothing is known for sure.
+    """
+
+    offset: int
+    comparison_id: str
+    trace_id: str
+    conversation: str | None
+    turn: int | None
+    at: int | None
+    lane: Lane
+    sample: int
+    lane_probability: float
+    failed: str | None
+    guessed: bool
+    severity: int
+    values: tuple[float | None, ...]
+    production: tuple[float | None, ...]
+    cohort: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The unit that votes: as for the records of the traces topic."""
+        return self.trace_id if self.conversation is None else self.conversation
+
+
+def ballot_of(comparison: Comparison, signals: Sequence[Signal]) -> Ballot:
+    """Read a comparison. Signals of a replay without scores are unknown."""
+    scored = comparison.disposition in _SCORED
+    return Ballot(
+        offset=comparison.source.offset,
+        comparison_id=comparison.comparison_id,
+        trace_id=comparison.trace_id,
+        conversation=comparison.conversation_id,
+        turn=comparison.turn,
+        at=comparison.production_started_at,
+        lane=comparison.lane,
+        sample=comparison.sample,
+        lane_probability=comparison.lane_probability,
+        failed=None if scored else comparison.disposition,
+        guessed=scored and _is_guessed(comparison),
+        severity=comparison.severity,
+        values=tuple(signal.of_replay(comparison) if scored else None for signal in signals),
+        production=tuple(_production(signal, comparison) for signal in signals),
+        cohort=_cohort(comparison),
+    )
+
+
+class Bounds(NamedTuple):
+    """What a side's signal may have been: both ends are the same where it is known."""
+
+    low: float
+    high: float
+
+    def worst_of(self, other: Bounds) -> Bounds:
+        return Bounds(max(self.low, other.low), max(self.high, other.high))
+
+
+def bounds_of(value: float | None, ballot: Ballot, worst: float) -> Bounds:
+    """What is known of a signal. A replay that failed scores worst; what a stub has guessed may be anything."""
+    if ballot.failed is not None:
+        return Bounds(worst, worst)
+    return Bounds(0.0, worst) if ballot.guessed else known_or_not(value, worst)
+
+
+def known_or_not(value: float | None, worst: float) -> Bounds:
+    return Bounds(0.0, worst) if value is None else Bounds(value, value)
+
+
+def worst_of(signal: Signal) -> float:
+    return inf if signal.nature == "quantity" else 1.0
+
+
+def _production(signal: Signal, comparison: Comparison) -> float | None:
+    return None if signal.of_production is None else signal.of_production(comparison)
+
+
+def _is_guessed(comparison: Comparison) -> bool:
+    """Forced replays go on from production's own prefix: what a stub answers changes nothing there."""
+    if comparison.mode == "forced":
+        return False
+    return comparison.disposition == "censored" or not _FAITHFUL_NAMES.issuperset(comparison.coverage.grades)
+
+
+def _cohort(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    found = []
+    for name, value in sorted(comparison.cohort.items()):
+        if isinstance(value, bool | int | str) and len(name) <= _LONGEST_ATTRIBUTE:
+            text = str(value)
+            if 0 < len(text) <= _LONGEST_ATTRIBUTE:
+                found.append((name, text))
+    return tuple(found[:_MOST_ATTRIBUTES])

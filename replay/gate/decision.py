@@ -1,0 +1,154 @@
+"""The decision: a pure function of what the evidence says of each metric.
+
+It is three-way on purpose: promotion needs proof that every blocking metric is within its margin, a rollback needs
+proof that one is beyond, and whatever lies between is held, with a reason from a closed list and what it would take
+to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import exp, log
+from typing import NamedTuple
+
+from replay.gate.config import Gate
+from replay.verdict import REASONS, Decision, MetricEvidence, Reason
+
+
+class Facts(NamedTuple):
+    """What the decision is made of. Pairs of figures are the candidate's best and worst case.
+
+    `log_e_rollback`: of the weighted mean of the harm e-values of all metrics that vote; `rollback_metric` weighs most.
+    """
+
+    gate: Gate
+    metrics: Sequence[MetricEvidence]
+    placebo: Sequence[MetricEvidence]
+    log_e_rollback: tuple[float, float]
+    log_e_placebo: float
+    rollback_metric: str | None
+    conversations: int
+    failed_alike: int
+    guessed: int
+    not_exercised: Sequence[str]
+    seconds: float
+
+
+def decide(facts: Facts) -> tuple[Decision, tuple[Reason, ...]]:
+    """The decision and why. The first table that has a row counts: harm, then a broken measure, then what is open."""
+    harm = tuple(_harm(facts))
+    if harm:
+        return "roll_back", harm
+    broken = tuple(reason for check in _BROKEN for reason in check(facts))
+    if broken:
+        return "hold", broken
+    voting = [metric for metric in facts.metrics if metric.votes]
+    if all(metric.standing == "within_margin" for metric in voting):
+        return "promote", ()
+    return _inconclusive(facts, voting)
+
+
+# -- harm -------------------------------------------------------------------------------------------------------------
+
+
+def _harm(facts: Facts) -> Iterator[Reason]:
+    hits = [metric for metric in facts.metrics if metric.votes and metric.kind == "zero_tolerance" and metric.hits]
+    for metric in hits:
+        yield _reason("never_event", f"{metric.hits:,} times {metric.signal}", metric.id)
+    if facts.log_e_rollback[0] >= -log(facts.gate.alpha.rollback) and not _placebo_fired(facts):
+        names = () if facts.rollback_metric is None else (facts.rollback_metric,)
+        yield _reason("proved_worse", f"odds of {_odds(facts.log_e_rollback[0])} against chance", *names)
+
+
+# -- the measure itself is broken ---------------------------------------------------------------------------------
+
+
+def _placebo_fired(facts: Facts) -> bool:
+    return facts.log_e_placebo >= -log(facts.gate.alpha.rollback)
+
+
+def _placebo(facts: Facts) -> Iterator[Reason]:
+    if _placebo_fired(facts):
+        worst = max(facts.placebo, key=lambda metric: metric.log_e_harm[0])
+        yield _reason("placebo_fired", f"odds of {_odds(facts.log_e_placebo)} against chance", worst.id)
+
+
+def _not_exercised(facts: Facts) -> Iterator[Reason]:
+    if facts.not_exercised:
+        yield _reason("not_exercised", f"{', '.join(facts.not_exercised)} changed, and the replay does not execute it")
+
+
+def _uncalibrated(facts: Facts) -> Iterator[Reason]:
+    names = [metric.id for metric in facts.metrics if metric.votes and metric.standing == "uncalibrated"]
+    if names:
+        yield _reason("uncalibrated", "replay a share of the traces with the baseline too: --lane 0.2", *names)
+
+
+def _missing(facts: Facts) -> Iterator[Reason]:
+    limit = facts.gate.missing.max_failed_alike_rate
+    if facts.failed_alike > limit * facts.conversations:
+        words = f"{facts.failed_alike:,} of {facts.conversations:,} conversations; the gate allows {limit:.0%}"
+        yield _reason("missing_replays", words)
+
+
+def _blind(facts: Facts) -> Iterator[Reason]:
+    limit = facts.gate.missing.max_unknown_rate
+    for metric in facts.metrics:
+        if metric.votes and metric.pairs and metric.unknown > limit * metric.pairs:
+            words = f"{metric.signal} is unknown in {metric.unknown:,} of {metric.pairs:,}; the gate allows {limit:.0%}"
+            yield _reason("blind_metric", words, metric.id)
+
+
+_BROKEN: tuple[Callable[[Facts], Iterator[Reason]], ...] = (_placebo, _not_exercised, _uncalibrated, _missing, _blind)
+
+
+# -- nothing is proved --------------------------------------------------------------------------------------------
+
+
+def _inconclusive(facts: Facts, voting: Sequence[MetricEvidence]) -> tuple[Decision, tuple[Reason, ...]]:
+    gate, reasons = facts.gate, tuple(_open(facts, voting))
+    if _is_over(facts) and gate.on_inconclusive == "rollback":
+        return "roll_back", (_reason("inconclusive", "on_inconclusive: rollback"), *reasons)
+    return "hold", reasons
+
+
+def _open(facts: Facts, voting: Sequence[MetricEvidence]) -> Iterator[Reason]:
+    if not facts.conversations:
+        yield _reason("no_evidence", "")
+        return
+    threshold = -log(facts.gate.alpha.promote)
+    if _depends_on_guesses(facts, voting):
+        yield _reason("stub_gap", f"stubs guessed in {facts.guessed:,} of {facts.conversations:,} conversations")
+    unproved = [metric for metric in voting if metric.standing != "within_margin"]
+    short = [metric for metric in unproved if metric.log_e_safe[0] < threshold]
+    if short:
+        yield _reason("underpowered", _still_needed(short), *(metric.id for metric in short))
+    if _is_over(facts):
+        plan = f"{facts.gate.max_pairs:,} conversations within {facts.gate.max_wait}"
+        yield _reason("stale_stream", f"it was {plan}")
+
+
+def _depends_on_guesses(facts: Facts, voting: Sequence[MetricEvidence]) -> bool:
+    """Whether the best case and the worst case lead to different verdicts."""
+    promote, rollback = -log(facts.gate.alpha.promote), -log(facts.gate.alpha.rollback)
+    best = all(metric.log_e_safe[0] >= promote for metric in voting)
+    return facts.guessed > 0 and (best or facts.log_e_rollback[1] >= rollback)
+
+
+def _is_over(facts: Facts) -> bool:
+    return facts.conversations >= facts.gate.max_pairs or facts.seconds > facts.gate.wait_seconds
+
+
+def _still_needed(short: Sequence[MetricEvidence]) -> str:
+    known = [metric.more_pairs for metric in short if metric.more_pairs is not None]
+    if len(known) < len(short):
+        return "how many cannot be said yet"
+    return f"about {max(known):,} more"
+
+
+def _odds(log_e: float) -> str:
+    return "more than a million to one" if log_e > log(1e6) else f"{exp(log_e):,.0f} to one"
+
+
+def _reason(code: str, words: str, *metrics: str) -> Reason:
+    return Reason(code=code, words=f"{REASONS[code]}{': ' if words else ''}{words}", metrics=metrics)

@@ -1,0 +1,205 @@
+"""Comparisons of one run in, a verdict out: the whole gate without I/O.
+
+Per source partition, comparisons wait until a watermark says that everything before them is there; then they are
+taken in source order, trace by trace. Of comparisons with one id the first counts. What stands behind the watermark,
+however bad it looks, has no say yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from replay.comparison import Comparison
+from replay.gate.ballot import Ballot, ballot_of
+from replay.gate.config import Gate, seconds_of
+from replay.gate.conversations import Closing, Conversations
+from replay.gate.decision import Facts, decide
+from replay.gate.evidence import Evidence
+from replay.gate.vote import Ballotbox
+from replay.verdict import Prefix, Verdict, verdict_id
+
+_SECOND_NS = 1_000_000_000
+
+
+class Run(NamedTuple):
+    """Who is judged. `not_exercised` and the rest are the same on every comparison of a run."""
+
+    run_id: str
+    baseline: str
+    candidate: str
+    comparator_set: str
+    not_exercised: tuple[str, ...]
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> Run:
+        return cls(
+            comparison.run_id,
+            comparison.baseline,
+            comparison.candidate.partition("#")[0],  # of a recording the whole, not its single conversation
+            comparison.comparator_set,
+            comparison.not_exercised,
+        )
+
+
+@dataclass(slots=True)
+class PartitionDocket:
+    """One source partition of one run."""
+
+    box: Ballotbox
+    conversations: Conversations
+    evidence: Evidence
+    position: int = 0
+    duplicates: int = 0
+    _waiting: dict[int, dict[str, Ballot]] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, box: Ballotbox) -> PartitionDocket:
+        gate = box.gate
+        closing = Closing(seconds_of(gate.idle), seconds_of(gate.max_age))
+        return cls(box, Conversations(closing), Evidence(gate))
+
+    @property
+    def waiting(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def enter(self, ballot: Ballot) -> None:
+        """Keep a ballot until its turn. One that comes again, or behind the watermark, changes nothing."""
+        if ballot.offset < self.position or ballot.comparison_id in self._waiting.get(ballot.offset, ()):
+            self.duplicates += 1
+        else:
+            self._waiting.setdefault(ballot.offset, {})[ballot.comparison_id] = ballot
+
+    def advance(self, offset: int) -> None:
+        """Everything below `offset` is there. Offsets never go back."""
+        if offset <= self.position:
+            return
+        self.position = offset
+        due = sorted(number for number in self._waiting if number < offset)
+        self._fold(over for number in due for over in self._enter(self._waiting.pop(number)))
+
+    def finish(self) -> None:
+        """The source is at its end: whatever is open is over."""
+        self.advance(max(self._waiting, default=self.position - 1) + 1)
+        self._fold(self.conversations.close_all())
+
+    def _enter(self, turn: Mapping[str, Ballot]) -> Iterator[list[Ballot]]:
+        return self.conversations.enter(list(turn.values()))
+
+    def _fold(self, conversations: Iterable[list[Ballot]]) -> None:
+        self.evidence.fold([self.box.count(ballots) for ballots in conversations])
+
+
+@dataclass(slots=True)
+class Docket:
+    """All partitions of one run. `run` is null until the first comparison."""
+
+    gate: Gate
+    run: Run | None = None
+    #: Traces of other bundles, and of the other mode, are replayed and are no evidence.
+    ignored: int = 0
+    _box: Ballotbox = field(init=False)
+    _partitions: dict[tuple[str, int], PartitionDocket] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._box = Ballotbox(self.gate)
+
+    def enter(self, comparison: Comparison) -> None:
+        """Take a comparison, in whatever order it comes."""
+        if not self.counts(comparison):
+            self.ignored += 1
+            return
+        self.run = self.run or Run.of(comparison)
+        source = comparison.source
+        self._partition(source.topic, source.partition).enter(ballot_of(comparison, self._box.signals))
+
+    def counts(self, comparison: Comparison) -> bool:
+        return comparison.admitted_as == "baseline" and comparison.mode in (self.gate.mode, "recorded")
+
+    def advance(self, topic: str, partition: int, offset: int) -> None:
+        """A watermark: everything of that partition below `offset` has been entered."""
+        self._partition(topic, partition).advance(offset)
+
+    def finish(self) -> None:
+        """The run is complete: nothing more will come."""
+        for partition in self._partitions.values():
+            partition.finish()
+
+    def evidence(self) -> Evidence:
+        """The sum over all partitions."""
+        total = Evidence(self.gate)
+        for _, partition in sorted(self._partitions.items()):
+            total.merge(partition.evidence)
+        return total
+
+    def verdict(self, *, now: int | None) -> Verdict | None:
+        """What the votes so far allow; null before the first comparison. `now` only dates the record."""
+        if self.run is None:
+            return None
+        evidence, gate = self.evidence(), self.gate
+        facts = _facts(gate, self.run, evidence)
+        decision, reasons = decide(facts)
+        prefixes = self._prefixes()
+        return Verdict(
+            verdict_id=verdict_id(self.run.run_id, gate.digest, prefixes),
+            **self.run._asdict(),
+            decision=decision,
+            reasons=reasons,
+            gate_sha256=gate.digest,
+            gate=gate.model_dump(mode="json"),
+            prefixes=prefixes,
+            conversations=evidence.conversations,
+            turns=evidence.turns,
+            failed=evidence.failed,
+            failed_alike=evidence.failed_alike,
+            guessed=evidence.guessed,
+            calibrated=evidence.laned > 0,
+            log_e_rollback=facts.log_e_rollback,
+            rollback_metric=facts.rollback_metric,
+            metrics=tuple(facts.metrics),
+            placebo=tuple(facts.placebo),
+            first_at=evidence.first_at,
+            last_at=evidence.last_at,
+            seconds_to_decision=_seconds_left(facts),
+            emitted_at=now,
+            late_turns=sum(partition.conversations.late for partition in self._partitions.values()),
+            open_conversations=sum(partition.conversations.open for partition in self._partitions.values()),
+        )
+
+    def _prefixes(self) -> tuple[Prefix, ...]:
+        each = sorted(self._partitions.items())
+        return tuple(Prefix(topic=topic, partition=number, offset=it.position) for (topic, number), it in each)
+
+    def _partition(self, topic: str, number: int) -> PartitionDocket:
+        key = (topic, number)
+        if key not in self._partitions:
+            self._partitions[key] = PartitionDocket.empty(self._box)
+        return self._partitions[key]
+
+
+def _facts(gate: Gate, run: Run, evidence: Evidence) -> Facts:
+    log_e, heaviest = evidence.log_e_rollback()
+    known = evidence.first_at is not None and evidence.last_at is not None
+    return Facts(
+        gate=gate,
+        metrics=evidence.metrics(),
+        placebo=evidence.placebo_metrics(),
+        log_e_rollback=log_e,
+        log_e_placebo=evidence.log_e_placebo(),
+        rollback_metric=heaviest,
+        conversations=evidence.conversations,
+        failed_alike=evidence.failed_alike,
+        guessed=evidence.guessed,
+        not_exercised=run.not_exercised,
+        seconds=((evidence.last_at or 0) - (evidence.first_at or 0)) / _SECOND_NS if known else 0.0,
+    )
+
+
+def _seconds_left(facts: Facts) -> float | None:
+    """At the traffic seen so far; null when it cannot be said."""
+    needed = [metric.more_pairs for metric in facts.metrics if metric.votes and metric.standing != "within_margin"]
+    known = [pairs for pairs in needed if pairs is not None]
+    if not facts.conversations or not facts.seconds or not needed or len(known) < len(needed):
+        return None
+    return max(known) * facts.seconds / facts.conversations

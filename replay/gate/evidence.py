@@ -1,0 +1,232 @@
+"""What the votes have proved so far: counts of differences per metric, and nothing that cannot be added up.
+
+Two partitions, two processes or two days of votes are put together by addition, and the sum does not depend on how
+they were split. Every figure of a verdict is worked out from these counts when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import exp, inf, log
+
+import numpy as np
+
+from comparators.differences import BETS, SCALE, STEPS, band, certifiable, log_e_harm, log_e_safe, mean, places
+from comparators.spec import Ints
+from replay.gate.config import Gate, Metric
+from replay.gate.vote import Ends, Vote
+from replay.verdict import MetricEvidence, Standing
+
+_BINS = 2 * STEPS + 1
+_EXEMPLARS = 5
+#: Ends of what a difference may be: the candidate's best case and its worst.
+_BEST, _WORST = 0, 1
+
+
+@dataclass(slots=True)
+class Differences:
+    """Counts of one set of metrics: int64[metrics, 2, bins]. `unknown`: votes whose ends are as far apart as can be."""
+
+    counts: Ints
+    unknown: Ints
+
+    @classmethod
+    def none(cls, metrics: int) -> Differences:
+        return cls(np.zeros((metrics, 2, _BINS), np.int64), np.zeros(metrics, np.int64))
+
+    def fold(self, ends: Ends) -> None:
+        """Add votes, float64[votes, metrics]. The best case is rounded down, the worst up: neither proves too much."""
+        metrics = len(self.counts)
+        rows = np.broadcast_to(np.arange(metrics), ends.valid.shape)[ends.valid]
+        for end, where in ((_BEST, places(ends.low, "down")), (_WORST, places(ends.high, "up"))):
+            flat = np.bincount(rows * _BINS + where[ends.valid], minlength=metrics * _BINS)
+            self.counts[:, end, :] += flat.reshape(metrics, _BINS)
+        self.unknown += ((ends.high - ends.low >= 1.0) & ends.valid).sum(axis=0)
+
+    def merge(self, other: Differences) -> None:
+        self.counts += other.counts
+        self.unknown += other.unknown
+
+    def pairs(self, metric: int) -> int:
+        return int(self.counts[metric, _BEST].sum())
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that a gate knows, beside what is still open. Everything adds up."""
+
+    gate: Gate
+    conversations: int = 0
+    turns: int = 0
+    failed: int = 0
+    failed_alike: int = 0
+    guessed: int = 0
+    laned: int = 0
+    first_at: int | None = None
+    last_at: int | None = None
+    uncalibrated: list[bool] = field(default_factory=list)
+    exemplars: list[list[str]] = field(default_factory=list)
+    candidate: Differences = field(init=False)
+    placebo: Differences = field(init=False)
+
+    def __post_init__(self) -> None:
+        metrics = len(self.gate.metrics)
+        self.uncalibrated = self.uncalibrated or [False] * metrics
+        self.exemplars = self.exemplars or [[] for _ in range(metrics)]
+        self.candidate, self.placebo = Differences.none(metrics), Differences.none(metrics)
+
+    def fold(self, votes: Sequence[Vote]) -> None:
+        """Count votes."""
+        if not votes:
+            return
+        self.candidate.fold(_stacked([vote.difference for vote in votes]))
+        self.placebo.fold(_stacked([vote.placebo for vote in votes]))
+        for vote in votes:
+            self._count(vote)
+
+    def merge(self, other: Evidence) -> None:
+        """Add what another partition has counted."""
+        self.candidate.merge(other.candidate)
+        self.placebo.merge(other.placebo)
+        for name in ("conversations", "turns", "failed", "failed_alike", "guessed", "laned"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._see(other.first_at)
+        self._see(other.last_at)
+        self.uncalibrated = [ours or theirs for ours, theirs in zip(self.uncalibrated, other.uncalibrated, strict=True)]
+        self.exemplars = [sorted({*a, *b})[:_EXEMPLARS] for a, b in zip(self.exemplars, other.exemplars, strict=True)]
+
+    def metrics(self) -> tuple[MetricEvidence, ...]:
+        return tuple(self._metric(row, metric) for row, metric in enumerate(self.gate.metrics))
+
+    def placebo_metrics(self) -> tuple[MetricEvidence, ...]:
+        """The same of the bundle in production against itself; metrics that were measured only."""
+        rows = [row for row in range(len(self.gate.metrics)) if self.placebo.pairs(row)]
+        return tuple(_placebo(self.gate.metrics[row], self.placebo, row) for row in rows)
+
+    def log_e_rollback(self) -> tuple[tuple[float, float], str | None]:
+        """Of the weighted mean of the harm e-values of all metrics that vote, at both ends, and which weighs most.
+
+        A mean of e-values is one, under any dependence (Vovk and Wang, "E-values: calibration, combination and
+        applications", Annals of Statistics 49(3), 2021, section 3).
+        """
+        voting = [(row, metric) for row, metric in enumerate(self.gate.metrics) if metric.votes]
+        total = sum(metric.weight for _, metric in voting)
+        weights = [log(metric.weight / total) for _, metric in voting]
+        each = [self._harm(row, metric) for row, metric in voting]
+        best, worst = (_log_sum([w + ends[end] for w, ends in zip(weights, each, strict=True)]) for end in (0, 1))
+        heaviest = max(range(len(voting)), key=lambda index: weights[index] + each[index][0])
+        return (best, worst), voting[heaviest][1].id if each[heaviest][0] > 0 else None
+
+    def log_e_placebo(self) -> float:
+        """Evidence that the bundle in production differs from itself by more than a margin, either way."""
+        each = [ends for metric in self.placebo_metrics() for ends in (metric.log_e_harm[0], metric.log_e_safe[0])]
+        return _log_sum([value - log(len(each)) for value in each]) if each else 0.0
+
+    # -- one metric ---------------------------------------------------------------------------------------------
+
+    def _metric(self, row: int, metric: Metric) -> MetricEvidence:
+        best, worst = self.candidate.counts[row]
+        pairs = int(best.sum())
+        safe = (log_e_safe(best, metric.tolerated), log_e_safe(worst, metric.tolerated)) if pairs else (0.0, 0.0)
+        harm = self._harm(row, metric)
+        return MetricEvidence(
+            id=metric.id,
+            kind=metric.kind,
+            signal=metric.measured,
+            standing=self._standing(row, pairs, harm, safe),
+            votes=metric.votes,
+            weight=metric.weight,
+            margin=metric.tolerated,
+            pairs=pairs,
+            unknown=int(self.candidate.unknown[row]),
+            mean=(mean(best) or 0.0, mean(worst) or 0.0) if pairs else None,
+            log_e_harm=harm,
+            log_e_safe=safe,
+            band=band(best, worst, self.gate.alpha.promote) if pairs else None,
+            certifiable=certifiable(worst, self.gate.alpha.promote) if pairs else None,
+            more_pairs=more_pairs(worst, metric.tolerated, self.gate.alpha.promote) if pairs else None,
+            hits=int(best[-1]) if metric.kind == "zero_tolerance" else 0,
+            exemplars=tuple(self.exemplars[row]),
+        )
+
+    def _harm(self, row: int, metric: Metric) -> tuple[float, float]:
+        best, worst = self.candidate.counts[row]
+        if not best.any() or self.uncalibrated[row]:
+            return 0.0, 0.0
+        return log_e_harm(best, metric.tolerated), log_e_harm(worst, metric.tolerated)
+
+    def _standing(self, row: int, pairs: int, harm: tuple[float, float], safe: tuple[float, float]) -> Standing:
+        alpha = self.gate.alpha
+        if not pairs:
+            return "uncalibrated" if self.uncalibrated[row] else "not_measured"
+        if harm[0] >= -log(alpha.rollback):
+            return "beyond_margin"
+        return "within_margin" if safe[1] >= -log(alpha.promote) and not self.uncalibrated[row] else "open"
+
+    # -- counting -----------------------------------------------------------------------------------------------
+
+    def _count(self, vote: Vote) -> None:
+        self.conversations += 1
+        self.turns += vote.turns
+        self.failed += vote.failed
+        self.failed_alike += vote.failed_alike
+        self.guessed += vote.guessed
+        self.laned += vote.laned
+        self._see(vote.at)
+        for row in np.flatnonzero(vote.uncalibrated).tolist():
+            self.uncalibrated[row] = True
+        for row in np.flatnonzero(vote.difference.valid & (vote.difference.low > 0)).tolist():
+            self.exemplars[row] = sorted({*self.exemplars[row], vote.exemplar})[:_EXEMPLARS]
+
+    def _see(self, at: int | None) -> None:
+        if at is not None:
+            self.first_at = at if self.first_at is None else min(self.first_at, at)
+            self.last_at = at if self.last_at is None else max(self.last_at, at)
+
+
+def _stacked(votes: Sequence[Ends]) -> Ends:
+    return Ends(*(np.array(rows) for rows in zip(*votes, strict=True)))
+
+
+def more_pairs(worst: Ints, margin: float, alpha: float) -> int | None:
+    """How many more votes like those seen would certify the margin; null when they never would.
+
+    The wealth of the bet that does best on them grows by a fixed amount per vote, on average.
+    """
+    needed = log(1.0 / alpha) - log_e_safe(worst, margin)
+    if needed <= 0:
+        return 0
+    growth = _growth(worst, margin)
+    return None if growth <= 0 else int(np.ceil(needed / growth))
+
+
+def _growth(worst: Ints, margin: float) -> float:
+    held = np.flatnonzero(worst)
+    total = int(worst.sum())
+    gains = np.log1p(np.outer(BETS, (margin - SCALE[held]) / (1.0 - margin))) @ worst[held].astype(np.float64)
+    return float(gains.max()) / total
+
+
+def _placebo(metric: Metric, differences: Differences, row: int) -> MetricEvidence:
+    """`log_e_harm` is evidence that it is worse than itself by more than the margin, `log_e_safe` that it is better."""
+    best, worst = differences.counts[row]
+    worse, better = log_e_harm(best, metric.tolerated), log_e_safe(worst, -metric.tolerated)
+    return MetricEvidence(
+        id=metric.id,
+        kind=metric.kind,
+        signal=metric.measured,
+        standing="open",
+        votes=metric.votes,
+        weight=metric.weight,
+        margin=metric.tolerated,
+        pairs=int(best.sum()),
+        mean=(mean(best) or 0.0, mean(worst) or 0.0),
+        log_e_harm=(worse, worse),
+        log_e_safe=(better, better),
+    )
+
+
+def _log_sum(logs: Sequence[float]) -> float:
+    most = max(logs, default=-inf)
+    return most if most == -inf else most + log(sum(exp(value - most) for value in logs))

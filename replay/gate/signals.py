@@ -1,0 +1,161 @@
+"""What a gate can measure of one side of a comparison: events, shares, quantities.
+
+A signal says how bad a replay was: 1 for an event that happened, 0 for one that did not, a share, or a quantity in
+its own unit. Null means that it cannot be said. Where production's own value can be read too, `of_production` does;
+a divergence *from* production has none, and needs the baseline lane to be judged against.
+
+Beside the named signals there are two families: `score:<dimension>` and `flag:<rule>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from math import isfinite
+from typing import Literal, NamedTuple, TypeAlias
+
+from comparators.spec import DIMENSION, Status
+from replay.comparison import Comparison, Side
+from replay.severity import RULE_WORDS
+
+#: `event` and `share` lie in [0, 1]; a `quantity` is at least 0, in `unit`.
+Nature: TypeAlias = Literal["event", "share", "quantity"]
+Reading: TypeAlias = Callable[[Comparison], float | None]
+
+_MS_NS = 1_000_000
+_NOT_APPLICABLE = Status.NOT_APPLICABLE.name.lower()
+
+
+class Signal(NamedTuple):
+    """`of_production` null: production has no value of its own, because the signal is the distance from it."""
+
+    name: str
+    nature: Nature
+    words: str
+    of_replay: Reading
+    of_production: Reading | None = None
+    unit: str = ""
+
+
+def signal_of(name: str) -> Signal | None:
+    """The signal of that name; null when there is none."""
+    family, _, rest = name.partition(":")
+    if family == "score" and rest in DIMENSION:
+        return _score_signal(rest)
+    if family == "flag" and rest in RULE_WORDS:
+        return _flag_signal(name, (rest,), RULE_WORDS[rest])
+    return SIGNALS.get(name)
+
+
+def names_of_signals() -> str:
+    """For messages."""
+    return f"{', '.join(SIGNALS)}, score:<dimension>, flag:<rule>"
+
+
+# -- families -------------------------------------------------------------------------------------------------------
+
+
+def _score_signal(name: str) -> Signal:
+    """A dimension. Those that count or compare are events: did the replay do worse?"""
+    dimension = DIMENSION[name]
+    if (dimension.low, dimension.high) == (0, 1):
+        return Signal(f"score:{name}", "share", dimension.question, lambda comparison: _score(comparison, name))
+    worse = -1.0 if dimension.worse == "down" else 1.0
+
+    def fired(comparison: Comparison) -> float | None:
+        value = _score(comparison, name)
+        return None if value is None else float(value * worse > 0)
+
+    return Signal(f"score:{name}", "event", dimension.question, fired)
+
+
+def _score(comparison: Comparison, name: str) -> float | None:
+    """Where there is nothing of the kind on either side, nothing differs."""
+    score = comparison.scores.get(name)
+    if score is None:
+        return None
+    return 0.0 if score.status == _NOT_APPLICABLE else score.value
+
+
+def _flag_signal(name: str, rules: Iterable[str], words: str) -> Signal:
+    wanted = frozenset(rules)
+    return Signal(name, "event", words, lambda comparison: float(any(flag.rule in wanted for flag in comparison.flags)))
+
+
+# -- both sides -----------------------------------------------------------------------------------------------------
+
+
+def _both(name: str, nature: Nature, words: str, read: Callable[[Side], float | None], unit: str = "") -> Signal:
+    return Signal(
+        name, nature, words, lambda comparison: read(comparison.replay), lambda it: read(it.production), unit
+    )
+
+
+def _hands_over(side: Side) -> float:
+    return float(any(call.effect == "handoff" for call in side.calls))
+
+
+def _fails(side: Side) -> float:
+    return float(any(call.outcome == "failed" for call in side.calls))
+
+
+def _is_silent(side: Side) -> float:
+    """Whether the user got neither an answer nor a hand-over."""
+    return float(side.answer is None and not _hands_over(side))
+
+
+def _milliseconds(side: Side) -> float | None:
+    """Inside the model: tools are answered from recordings, in no time."""
+    return None if side.model_latency_ns is None else side.model_latency_ns / _MS_NS
+
+
+def _first_token(side: Side) -> float | None:
+    return None if side.ttft_ns is None else side.ttft_ns / _MS_NS
+
+
+def _usd(side: Side) -> float | None:
+    try:
+        value = None if side.cost_usd is None else float(Decimal(side.cost_usd))
+    except (InvalidOperation, OverflowError):
+        return None
+    return value if value is not None and isfinite(value) and value >= 0 else None
+
+
+def _tokens(side: Side) -> float | None:
+    return None if side.usage is None or side.usage.output_tokens is None else float(side.usage.output_tokens)
+
+
+def _acts_otherwise(comparison: Comparison) -> float | None:
+    """Whether the world would be in another state, or somebody else in charge."""
+    parts = [_score(comparison, name) for name in ("tools.write", "tools.handoff")]
+    known = [part for part in parts if part is not None]
+    return None if len(known) < len(parts) else float(any(known))
+
+
+def _wording(comparison: Comparison) -> float | None:
+    return _score(comparison, "answer.lexical")
+
+
+def _is_severe(comparison: Comparison) -> float:
+    return float(comparison.severity >= _SEVERE)
+
+
+_SEVERE = 3
+_UNSAFE = ("guard_loosened", "invalid_write")
+
+SIGNALS: Mapping[str, Signal] = {
+    signal.name: signal
+    for signal in (
+        _both("escalation", "event", "hands the request over to a person or another team", _hands_over),
+        _both("no_answer", "event", "gives neither an answer nor a hand-over", _is_silent),
+        _both("failed_calls", "event", "calls a tool that fails", _fails),
+        _both("latency_ms", "quantity", "time inside the model", _milliseconds, "ms"),
+        _both("first_token_ms", "quantity", "time to the first token", _first_token, "ms"),
+        _both("cost_usd", "quantity", "price of the tokens", _usd, "USD"),
+        _both("output_tokens", "quantity", "tokens written", _tokens, "tokens"),
+        Signal("tool_mismatch", "event", "makes other writes or hand-overs than production did", _acts_otherwise),
+        Signal("answer_distance", "share", "how far the wording is from production's", _wording),
+        _flag_signal("unsafe_action", _UNSAFE, "passes a guardrail that stopped it, or breaks a write's contract"),
+        Signal("severe", "event", "differs from production in a way of the highest severity", _is_severe),
+    )
+}

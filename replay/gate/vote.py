@@ -1,0 +1,241 @@
+"""A conversation's vote: how much worse the candidate was than the bundle in production, metric by metric.
+
+The worst of its turns speaks for a conversation, on either side. Where something is not known for sure, the vote has
+two ends, and the gate looks at both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from math import fsum
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from comparators.spec import Bools, Floats
+from replay.comparison import Lane
+from replay.gate.ballot import Ballot, Bounds, bounds_of, known_or_not, worst_of
+from replay.gate.config import Gate, Kind, Metric
+from replay.gate.signals import Signal, signal_of
+
+#: How much worse `candidate` is than `baseline`, from -1 to 1: rises with the first, falls with the second.
+Difference: TypeAlias = Callable[[Metric, float, float], float]
+
+
+def _plain(_: Metric, candidate: float, baseline: float) -> float:
+    return candidate - baseline
+
+
+def _exceeds(metric: Metric, candidate: float, baseline: float) -> float:
+    threshold = metric.threshold or 0.0
+    return float(candidate > threshold) - float(baseline > threshold)
+
+
+def _capped(metric: Metric, candidate: float, baseline: float) -> float:
+    """Mean at most (1 + rel_margin) times the baseline's, as a mean that is at most 0."""
+    cap, dearer = metric.cap or 1.0, 1.0 + (metric.rel_margin or 0.0)
+    return (min(candidate, cap) - dearer * min(baseline, cap)) / (dearer * cap)
+
+
+def _larger(metric: Metric, candidate: float, baseline: float) -> float:
+    """A sign: 1 when it is larger by more than the margin. Its mean is above 0 when most are."""
+    return 1.0 if candidate > (1.0 + (metric.rel_margin or 0.0)) * baseline else -1.0
+
+
+def _net(_: Metric, candidate: float, baseline: float) -> float:
+    """An event that the baseline's own replay does not have."""
+    return max(0.0, candidate - baseline)
+
+
+DIFFERENCES: Mapping[Kind, Difference] = {
+    "paired_binary": _plain,
+    "paired_bounded": _plain,
+    "paired_exceedance": _exceeds,
+    "paired_mean_capped": _capped,
+    "paired_sign": _larger,
+    "zero_tolerance": _net,
+}
+
+
+class Ends(NamedTuple):
+    """Both ends of the difference of each metric, float64[metrics]. Where not `valid`, there is nothing to say."""
+
+    low: Floats
+    high: Floats
+    valid: Bools
+
+
+class Vote(NamedTuple):
+    """`difference`: how much worse the candidate is; `placebo`: how much worse the baseline is than itself.
+
+    `uncalibrated` marks metrics that could be judged only against a baseline lane, and there is none.
+    """
+
+    key: str
+    offset: int
+    at: int | None
+    difference: Ends
+    placebo: Ends
+    uncalibrated: Bools
+    laned: bool
+    failed: bool
+    failed_alike: bool
+    guessed: bool
+    cohort: tuple[tuple[str, str], ...]
+    exemplar: str
+    turns: int
+
+
+#: The class of failure of a replay of which no record came.
+_ABSENT = "absent"
+
+
+class _Arm(NamedTuple):
+    """One lane and sample of a conversation: bounds per signal, and the first class of failure among its turns."""
+
+    bounds: tuple[Bounds, ...]
+    failed: str | None
+    guessed: bool
+
+
+@dataclass(frozen=True)
+class Ballotbox:
+    """Counts the ballots of whole conversations, for one gate."""
+
+    gate: Gate
+
+    @cached_property
+    def signals(self) -> tuple[Signal, ...]:
+        found = [signal_of(name) for name in self.gate.signals]
+        return tuple(signal for signal in found if signal is not None)
+
+    @cached_property
+    def _places(self) -> tuple[int, ...]:
+        """Where the signal of each metric stands."""
+        names = list(self.gate.signals)
+        return tuple(names.index(metric.measured) for metric in self.gate.metrics)
+
+    @cached_property
+    def _worst(self) -> tuple[float, ...]:
+        return tuple(worst_of(signal) for signal in self.signals)
+
+    def count(self, every: Sequence[Ballot]) -> Vote:
+        """The vote of a conversation from all its ballots; of those with one id, as a trace that was sent twice has
+        them, the first. At least one is the candidate's.
+        """
+        ballots = list({ballot.comparison_id: ballot for ballot in reversed(every)}.values())[::-1]
+        ours = self._arms(ballots, "candidate")
+        theirs = self._arms(ballots, "baseline")
+        alike = [arm.failed is not None and _failed(theirs, sample) == arm.failed for sample, arm in ours.items()]
+        found = [self._difference(row, ballots, ours, theirs) for row in range(len(self.gate.metrics))]
+        laned = any(ballot.lane_probability > 0 for ballot in ballots)
+        last, worst = ballots[-1], max(ballots, key=lambda it: (it.lane == "candidate", it.severity))
+        return Vote(
+            key=last.key,
+            offset=last.offset,
+            at=last.at,
+            difference=_ends(found),
+            placebo=_ends([self._placebo(row, ballots, theirs) for row in range(len(self.gate.metrics))]),
+            uncalibrated=np.array([bounds is None and not laned for bounds in found], np.bool_),
+            laned=bool(theirs),
+            failed=any(arm.failed is not None for arm in ours.values()),
+            failed_alike=any(alike),
+            guessed=any(arm.guessed for arm in (*ours.values(), *theirs.values())),
+            cohort=ballots[0].cohort,
+            exemplar=worst.comparison_id,
+            turns=len({ballot.offset for ballot in ballots}),
+        )
+
+    def _arms(self, ballots: Sequence[Ballot], lane: Lane) -> dict[int, _Arm]:
+        """By sample. The candidate has every sample and turn that anybody has; what is not there has failed."""
+        mine = [ballot for ballot in ballots if ballot.lane == lane]
+        samples = {ballot.sample for ballot in (ballots if lane == "candidate" else mine)}
+        turns = len({ballot.trace_id for ballot in ballots})
+        return {sample: self._arm([it for it in mine if it.sample == sample], turns) for sample in sorted(samples)}
+
+    def _arm(self, turns: Sequence[Ballot], expected: int) -> _Arm:
+        if len(turns) < expected:
+            return _Arm(tuple(Bounds(worst, worst) for worst in self._worst), _ABSENT, guessed=False)
+        each = [
+            [bounds_of(value, turn, worst) for value, worst in zip(turn.values, self._worst, strict=True)]
+            for turn in turns
+        ]
+        return _Arm(
+            tuple(reduce(Bounds.worst_of, signal) for signal in zip(*each, strict=True)),
+            next((turn.failed for turn in turns if turn.failed is not None), None),
+            any(turn.guessed for turn in turns),
+        )
+
+    def _difference(
+        self, row: int, ballots: Sequence[Ballot], ours: Mapping[int, _Arm], theirs: Mapping[int, _Arm]
+    ) -> Bounds | None:
+        metric, place = self.gate.metrics[row], self._places[row]
+        against = self._against(metric, place, ballots, theirs)
+        if against is None:
+            return None
+        return _mean([_between(metric, arm, against.get(sample), place) for sample, arm in ours.items()])
+
+    def _against(
+        self, metric: Metric, place: int, ballots: Sequence[Ballot], theirs: Mapping[int, _Arm]
+    ) -> Mapping[int, _Arm] | None:
+        """What the candidate is held against: the lane, production itself, or nothing; null if it needs a lane.
+
+        A conversation that was not drawn for the lane has no say where the lane is the measure.
+        """
+        if theirs:
+            return theirs
+        if metric.kind == "zero_tolerance":
+            return {}
+        if any(ballot.lane_probability > 0 for ballot in ballots) or self.signals[place].of_production is None:
+            return None
+        return self._production(ballots)
+
+    def _placebo(self, row: int, ballots: Sequence[Ballot], theirs: Mapping[int, _Arm]) -> Bounds | None:
+        """The lane against itself: its first two samples, or else events in production and in its replay.
+
+        Quantities are left out there: production's were measured elsewhere, at another time.
+        """
+        metric, place = self.gate.metrics[row], self._places[row]
+        arms = [theirs[sample] for sample in sorted(theirs)[:2]]
+        if len(arms) == 2:
+            return None if metric.kind == "zero_tolerance" else _between(metric, arms[0], arms[1], place)
+        signal = self.signals[place]
+        if not arms or signal.of_production is None or signal.nature == "quantity":
+            return None
+        return _between(metric, arms[0], self._production(ballots)[ballots[0].sample], place)
+
+    def _production(self, ballots: Sequence[Ballot]) -> Mapping[int, _Arm]:
+        """Production itself, in the place of the lane: the same for every sample."""
+        turns = {ballot.offset: ballot for ballot in ballots}.values()
+        each = [list(map(known_or_not, turn.production, self._worst)) for turn in turns]
+        arm = _Arm(tuple(reduce(Bounds.worst_of, signal) for signal in zip(*each, strict=True)), None, guessed=False)
+        return {ballot.sample: arm for ballot in ballots}
+
+
+def _failed(arms: Mapping[int, _Arm], sample: int) -> str | None:
+    arm = arms.get(sample)
+    return None if arm is None else arm.failed
+
+
+def _ends(found: Sequence[Bounds | None]) -> Ends:
+    low, high = (np.array([0.0 if it is None else it[end] for it in found]) for end in (0, 1))
+    return Ends(low, high, np.array([it is not None for it in found], np.bool_))
+
+
+def _mean(each: Sequence[Bounds]) -> Bounds:
+    return Bounds(*(fsum(ends) / len(each) for ends in zip(*each, strict=True)))
+
+
+def _between(metric: Metric, ours: _Arm, theirs: _Arm | None, place: int) -> Bounds:
+    """Both ends of the difference. Two replays that failed in the same way say nothing of the candidate: 0."""
+    difference, candidate = DIFFERENCES[metric.kind], ours.bounds[place]
+    if theirs is None:
+        return Bounds(difference(metric, candidate.low, 0.0), difference(metric, candidate.high, 0.0))
+    if ours.failed is not None and ours.failed == theirs.failed:
+        return Bounds(0.0, 0.0)
+    baseline = theirs.bounds[place]
+    if theirs.failed is not None:  # nothing is known of it, which must not be to the candidate's advantage
+        baseline = Bounds(0.0, baseline.high)
+    return Bounds(difference(metric, candidate.low, baseline.high), difference(metric, candidate.high, baseline.low))

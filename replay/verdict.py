@@ -1,0 +1,110 @@
+"""The verdict: promote, hold or roll back, and everything that it was made of (`verdict/1`).
+
+A verdict can be audited alone: it names the gate, word for word, the prefix of the comparisons that was counted, and
+what the evidence says of each metric. Whoever folds the same prefix again must come to the same verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Literal, TypeAlias
+
+from replay.exact_json import Json, dumps
+from replay.trace import Count, NonEmpty, Record
+
+Decision: TypeAlias = Literal["promote", "hold", "roll_back"]
+Standing: TypeAlias = Literal["within_margin", "beyond_margin", "open", "uncalibrated", "not_measured"]
+
+#: Why a verdict is a hold, or what else speaks against the candidate. The list is closed.
+REASONS: Mapping[str, str] = {
+    "proved_worse": "a metric is proved to be worse than its margin",
+    "never_event": "an event that must never happen has happened",
+    "inconclusive": "no decision within the plan, and the gate says to roll back then",
+    "no_evidence": "no conversation has voted yet",
+    "underpowered": "more conversations are needed",
+    "uncalibrated": "a metric can only be judged beside a baseline lane, and there was none",
+    "blind_metric": "a metric could not be measured often enough",
+    "stub_gap": "stubs had to guess, and the verdict depends on what they guessed",
+    "missing_replays": "too many replays of both lanes failed alike",
+    "not_exercised": "a changed surface was not executed by the replay",
+    "placebo_fired": "the bundle in production differs from itself: stubs or provider are at fault",
+    "stale_stream": "the plan's time is over and no decision was reached",
+}
+
+
+class Reason(Record, frozen=True, kw_only=True):
+    code: NonEmpty
+    words: str
+    metrics: tuple[str, ...] = ()
+
+
+class MetricEvidence(Record, frozen=True, kw_only=True):
+    """What is known of one metric. Of two figures the first is the candidate's best case, the second its worst.
+
+    `mean`: the mean difference. `log_e_harm`, `log_e_safe`: natural logs of the e-values against "no worse than the
+    margin" and "worse than the margin". `band`: where the mean lies, with confidence 1 - alpha at any time.
+    `certifiable`: the smallest margin that could be certified now. `more_pairs`: still needed, as far as can be said.
+    """
+
+    id: str
+    kind: str
+    signal: str
+    standing: Standing
+    votes: bool
+    weight: float
+    margin: float
+    pairs: Count
+    unknown: Count = 0
+    mean: tuple[float, float] | None = None
+    log_e_harm: tuple[float, float] = (0.0, 0.0)
+    log_e_safe: tuple[float, float] = (0.0, 0.0)
+    band: tuple[float, float] | None = None
+    certifiable: float | None = None
+    more_pairs: int | None = None
+    hits: Count = 0
+    exemplars: tuple[str, ...] = ()
+
+
+class Prefix(Record, frozen=True, kw_only=True):
+    """What was counted: everything of this partition below `offset`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Verdict(Record, frozen=True, kw_only=True):
+    verdict_id: NonEmpty
+    run_id: NonEmpty
+    decision: Decision
+    reasons: tuple[Reason, ...] = ()
+    baseline: NonEmpty
+    candidate: NonEmpty
+    comparator_set: str
+    gate_sha256: NonEmpty
+    gate: Json
+    prefixes: tuple[Prefix, ...]
+    conversations: Count
+    turns: Count = 0
+    late_turns: Count = 0
+    open_conversations: Count = 0
+    failed: Count = 0
+    failed_alike: Count = 0
+    guessed: Count = 0
+    not_exercised: tuple[str, ...] = ()
+    calibrated: bool = False
+    log_e_rollback: tuple[float, float] = (0.0, 0.0)
+    rollback_metric: str | None = None
+    metrics: tuple[MetricEvidence, ...] = ()
+    placebo: tuple[MetricEvidence, ...] = ()
+    first_at: int | None = None
+    last_at: int | None = None
+    seconds_to_decision: float | None = None
+    emitted_at: int | None = None
+
+
+def verdict_id(run_id: str, gate_sha256: str, prefixes: Iterable[Prefix]) -> str:
+    """What was counted, by which gate: the same votes have the same verdict."""
+    counted = sorted([prefix.topic, prefix.partition, prefix.offset] for prefix in prefixes)
+    return sha256(dumps([run_id, gate_sha256, counted])).hexdigest()
