@@ -17,6 +17,7 @@ Values between two steps of the scale are rounded to the side that proves less; 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from math import log
 from typing import Literal, TypeAlias
@@ -32,6 +33,8 @@ STEPS = 1_000
 SCALE: Floats = np.arange(-STEPS, STEPS + 1) / STEPS
 #: Shares of the wealth that are bet, float64[12].
 BETS: Floats = np.geomspace(0.02, 0.9, 12)
+
+_FOREVER = 10**9
 
 Side: TypeAlias = Literal["down", "up"]
 
@@ -51,12 +54,12 @@ def counted(differences: Floats, side: Side) -> Ints:
     return np.bincount(places(differences, side), minlength=2 * STEPS + 1).astype(np.int64)
 
 
-def log_e_harm(counts: Ints, margin: float) -> float:
+def log_e_harm(counts: Ints | Floats, margin: float) -> float:
     """Log of the e-value against "the mean is at most `margin`": evidence of harm. `margin` in (-1, 1)."""
     return _log_mixture(counts, lambda values: (values - margin) / (1.0 + margin))
 
 
-def log_e_safe(counts: Ints, margin: float) -> float:
+def log_e_safe(counts: Ints | Floats, margin: float) -> float:
     """Log of the e-value against "the mean is at least `margin`": evidence of safety. `margin` in (-1, 1)."""
     return _log_mixture(counts, lambda values: (margin - values) / (1.0 - margin))
 
@@ -78,13 +81,26 @@ def certifiable(worst: Ints, alpha: float) -> float | None:
     return _last(lambda margin: log_e_safe(worst, margin) >= log(1.0 / alpha), SCALE[-2:0:-1])
 
 
+def more_pairs(worst: Ints, margin: float, alpha: float) -> int | None:
+    """How many more differences, in the same proportions, would certify the margin; null when a billion would not."""
+    total = int(worst.sum())
+    shares = worst / max(total, 1)
+
+    def suffice(more: int) -> bool:
+        return log_e_safe(shares * (total + more), margin) >= log(1.0 / alpha)
+
+    if not total or not suffice(_FOREVER):
+        return None
+    return bisect_left(range(_FOREVER), True, key=suffice)
+
+
 def mean(counts: Ints) -> float | None:
     """Null without any."""
     total = int(counts.sum())
     return float(counts @ SCALE) / total if total else None
 
 
-def _log_mixture(counts: Ints, gain: Callable[[Floats], Floats]) -> float:
+def _log_mixture(counts: Ints | Floats, gain: Callable[[Floats], Floats]) -> float:
     """Log of the mean wealth over all bets; `gain` is what a stake of 1 wins, at least -1."""
     held = np.flatnonzero(counts)
     wealth = np.log1p(np.outer(BETS, gain(SCALE[held]))) @ counts[held].astype(np.float64)

@@ -24,6 +24,7 @@ from replay.divergence import Comparer
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps
 from replay.execution import Budget
+from replay.gate.config import Gate, gate_in, load_gate
 from replay.limiter import RouteLimiter
 from replay.models import Endpoint, Model
 from replay.planning import Design, Planner
@@ -56,11 +57,17 @@ def admission_of(baseline: Bundle, settings: Settings, where: Iterable[str]) -> 
 
 def design_of(settings: Settings) -> Design:
     # A salt of its own: the lane must not depend on which conversations were admitted.
-    return Design(_modes(settings), settings.samples, Sampling(settings.lane, f"baseline lane {settings.sample_salt}"))
+    lane = Sampling(settings.lane_share, f"baseline lane {settings.sample_salt}")
+    return Design(_modes(settings), settings.samples, lane)
 
 
 def comparer_of(planner: Planner, settings: Settings) -> Comparer:
     return Comparer(planner, settings.content, settings.max_record_bytes)
+
+
+def gate_for(baseline: Bundle, settings: Settings) -> Gate | None:
+    """The operator's gate, or else the baseline's own; never the candidate's. Raises `BundleError`, `UsageError`."""
+    return gate_in(baseline) if settings.gate is None else load_gate(Path(settings.gate))
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -77,7 +84,7 @@ class Routes(NamedTuple):
 @asynccontextmanager
 async def routes_of(planner: Planner, settings: Settings) -> AsyncIterator[Routes]:
     """The routes of what is replayed, open for as long as the block lasts. Lanes on one endpoint share its limits."""
-    lanes: tuple[Lane, ...] = ("candidate", "baseline") if settings.lane else ("candidate",)
+    lanes: tuple[Lane, ...] = ("candidate", "baseline") if settings.lane_share else ("candidate",)
     limiters: dict[tuple[str | None, str | None], RouteLimiter] = {}
     opened: list[Model] = []
     try:
@@ -105,7 +112,7 @@ def asked_for(settings: Settings, planner: Planner, where: Iterable[str]) -> dic
         "candidate": planner.candidate.digest,
         "modes": list(_modes(settings)),
         "samples": settings.samples,
-        "lane": settings.lane,
+        "lane_share": settings.lane_share,
         "where": sorted(where),
         "sample": settings.sample,
         "sample_salt": settings.sample_salt,

@@ -7,7 +7,7 @@ a second run of production, gives the baseline lane: how far two runs of the sam
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -125,9 +125,11 @@ def compare_lane(
     lane: Lane,
     run_id: str,
     journal: Journal,
+    observe: Callable[[Comparison], None],
     summary: Summary,
+    laned: bool,
 ) -> None:
-    """Score every pair of one lane and write it."""
+    """Score every pair of one lane, write it and tell it. `laned`: there is a second recording of production."""
     tooling = Tooling(contracts, contracts)
     paired = list(pairs_of(production, candidate))
     if lane == "candidate":
@@ -139,11 +141,11 @@ def compare_lane(
         comparisons = compare_recordings(
             [(pair.production.trace, pair.candidate.trace) for pair in batch],
             tooling=tooling,
-            blanks=[_blank(pair, lane, run_id, production.name) for pair in batch],
+            blanks=[_blank(pair, lane, run_id, production.name, laned=laned) for pair in batch],
         )
         journal.write(comparisons)
         for comparison in comparisons:
-            summary.add(comparison)
+            observe(comparison)
 
 
 def bury(recording: Recording, *, journal: Journal, run_id: str, summary: Summary) -> None:
@@ -155,7 +157,7 @@ def bury(recording: Recording, *, journal: Journal, run_id: str, summary: Summar
     summary.refused["filtered"] += recording.filtered
 
 
-def _blank(pair: Paired, lane: Lane, run_id: str, topic: str) -> Comparison:
+def _blank(pair: Paired, lane: Lane, run_id: str, topic: str, *, laned: bool) -> Comparison:
     """A comparison without scores: who was compared with whom."""
     trace = pair.production.trace
     candidate = f"recorded:{pair.candidate.bundle}#{pair.candidate.trace.trace_id}"
@@ -171,6 +173,7 @@ def _blank(pair: Paired, lane: Lane, run_id: str, topic: str) -> Comparison:
         candidate=candidate,
         mode="recorded",
         lane=lane,
+        lane_probability=float(laned),
         disposition="compared",
         comparator_set="",
         isolation="recorded",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,14 +12,16 @@ from consumers.assembly import settings_of
 from consumers.compare import Recording, bury, compare_lane, read_recording
 from consumers.files import read_items
 from consumers.journal import Journal
-from consumers.run_command import DONE, print_json, print_lines
+from consumers.run_command import exit_code, print_json, print_lines
 from consumers.toolsets import load_toolsets
 from consumers.where import parse_where
 from replay.bundle_infer import contracts_of
-from replay.comparison import Lane
+from replay.comparison import Comparison, Lane
 from replay.contract import ToolContract
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps
+from replay.gate.config import load_gate
+from replay.gate.docket import Docket
 from replay.summary import Summary, summary_json
 from replay.summary_text import summary_lines
 
@@ -37,7 +40,8 @@ def compare(arguments: argparse.Namespace) -> int:
     contracts = _contracts(recordings, toolsets)
     identity = _identity(arguments)
     run_id = f"compare-{sha256(dumps(identity, sort_keys=True)).hexdigest()[:24]}"
-    summary = Summary()
+    jury = _Jury(Docket(load_gate(Path(settings.gate))) if settings.gate is not None else None)
+    summary = jury.summary
     with Journal.open(out, identity={**identity, "run_id": run_id}, afresh=True) as journal:
         production = recordings[0]
         summary.traces = sum(recording.traces for recording in recordings)
@@ -51,15 +55,40 @@ def compare(arguments: argparse.Namespace) -> int:
                 lane=lane,
                 run_id=run_id,
                 journal=journal,
+                observe=jury.observe,
                 summary=summary,
+                laned=len(recordings) > len(_LANES),
             )
+        jury.judge()
         written = summary_json(summary, facts={"run_id": run_id}, worst=settings.worst)
         journal.summarise(written)
     if not summary.admitted:
         raise UsageError(f"no conversation of {arguments.production} has a partner in {arguments.candidate}: see --key")
     title = f"{arguments.production} -> {arguments.candidate}, results in {out}"
     print_json(written) if arguments.json else print_lines(summary_lines(summary, title=title, worst=settings.worst))
-    return DONE
+    return exit_code(summary)
+
+
+@dataclass(slots=True)
+class _Jury:
+    """Who hears of every pair: the summary, and the gate if there is one."""
+
+    docket: Docket | None
+    summary: Summary = field(default_factory=Summary)
+    _tried: set[int] = field(default_factory=set)
+
+    def observe(self, comparison: Comparison) -> None:
+        self.summary.add(comparison)
+        if comparison.lane == "candidate":
+            self._tried.add(comparison.source.offset)
+        # A task that the candidate was never given is no failure of it.
+        if self.docket is not None and comparison.source.offset in self._tried:
+            self.docket.enter(comparison)
+
+    def judge(self) -> None:
+        if self.docket is not None:
+            self.docket.finish()
+            self.summary.verdict = self.docket.verdict(now=None)
 
 
 def _recordings(arguments: argparse.Namespace, max_line_bytes: int) -> list[Recording]:

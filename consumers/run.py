@@ -27,6 +27,7 @@ from replay.admission import Admission, Admitted, Refused
 from replay.comparison import Comparison, DeadLetter, Source
 from replay.divergence import Comparer, Job
 from replay.errors import ReplayError
+from replay.gate.docket import Docket
 from replay.models import Model
 from replay.planning import Design, Planner
 from replay.summary import Summary
@@ -50,6 +51,7 @@ class FileRun:
     model: Model
     journal: Journal
     lane_model: Model | None = None
+    docket: Docket | None = None
     limits: Limits = field(default_factory=Limits)
     limit: int | None = None
     concurrency: int = 32
@@ -61,6 +63,8 @@ class FileRun:
     _done: set[str] = field(default_factory=set)
     _buried: set[int] = field(default_factory=set)
     _line: int = 0
+    #: Replays left of each line that has begun, by its offset.
+    _unfinished: dict[int, int] = field(default_factory=dict)
     _read_before: set[tuple[str, int]] = field(default_factory=set)
     _source_failure: ReplayError | None = None
 
@@ -77,6 +81,7 @@ class FileRun:
             group.start_soon(self._read, to_replay)
         if self._source_failure is not None:
             raise self._source_failure
+        self._judge()
         return self.summary
 
     def _replays(self) -> Replays[None]:
@@ -91,6 +96,12 @@ class FileRun:
             clock=self.clock,
             spent=self.spent,
         )
+
+    def _judge(self) -> None:
+        """A run that a limit has stopped has not seen what it was asked to: nothing is said of it."""
+        if self.docket is not None and self.summary.stopped_by is None:
+            self.docket.finish()
+            self.summary.verdict = self.docket.verdict(now=self.clock())
 
     # -- resume ---------------------------------------------------------------------------------------------
 
@@ -107,6 +118,8 @@ class FileRun:
     def _count(self, comparison: Comparison) -> None:
         self._done.add(comparison.comparison_id)
         self.summary.add(comparison)
+        if self.docket is not None:
+            self.docket.enter(comparison)
 
     # -- reading --------------------------------------------------------------------------------------------
 
@@ -153,9 +166,11 @@ class FileRun:
             return
         self.summary.admitted += 1
         source = Source(topic=self.topic, offset=item.line - 1)
-        for job in jobs_of(item.trace, decision, planner=self.planner, design=self.design, source=source):
-            if job.plan.unit.comparison_id not in self._done:
-                yield job
+        jobs = jobs_of(item.trace, decision, planner=self.planner, design=self.design, source=source)
+        left = [job for job in jobs if job.plan.unit.comparison_id not in self._done]
+        if left:
+            self._unfinished[source.offset] = len(left)
+        yield from left
 
     def _decision(self, trace: Trace) -> Admitted | Refused:
         """At-least-once sources repeat themselves: the first copy of a trace counts."""
@@ -187,7 +202,20 @@ class FileRun:
         self.journal.write(comparisons)
         for comparison in comparisons:
             self._count(comparison)
+            self._finish(comparison.source.offset)
+        self._advance()
         self.progress.advance(len(comparisons), line=self._line, summary=self.summary)
+
+
+    def _finish(self, offset: int) -> None:
+        self._unfinished[offset] -= 1
+        if not self._unfinished[offset]:
+            del self._unfinished[offset]
+
+    def _advance(self) -> None:
+        """Lines are begun in order, so that the first unfinished one stands in front."""
+        if self.docket is not None:
+            self.docket.advance(self.topic, 0, next(iter(self._unfinished), max(self._line - 1, 0)))
 
 
 def dead_letter(bad: BadLine, *, run_id: str, topic: str) -> DeadLetter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from consumers.assembly import (
     asked_for,
     comparer_of,
     design_of,
+    gate_for,
     limits_of,
     planner_of,
     routes_of,
@@ -29,11 +30,15 @@ from consumers.progress import Progress
 from consumers.report import Report
 from consumers.run import FileRun
 from replay.exact_json import Json, dumps
+from replay.gate.config import Gate
+from replay.gate.docket import Docket
 from replay.planning import Planner
 from replay.settings import Settings
 from replay.summary import Summary
+from replay.verdict import Decision
 
 DONE = 0
+EXIT_CODES: Mapping[Decision, int] = {"promote": DONE, "hold": 1, "roll_back": 2}
 COULD_NOT_RUN = 3
 STOPPED_BY_A_LIMIT = 4
 INTERRUPTED = 130
@@ -69,15 +74,16 @@ def run(arguments: argparse.Namespace) -> int:
 def replay_file(order: RunOrder, settings: Settings) -> int:
     """Replay a file as the settings say, print the summary, return the exit code."""
     planner = planner_of(settings)
+    gate = gate_for(planner.baseline, settings)
     identity = _identity(order, settings, planner)
     run_id = run_id_of("run", identity)
     with ExitStack() as stack:
         journal = stack.enter_context(Journal.open(order.out, identity={**identity, "run_id": run_id}))
         progress = stack.enter_context(Progress.on(count_lines(order.traces)))
-        job = _Job(order, settings, planner, run_id, journal, progress)
+        job = _Job(order, settings, planner, run_id, journal, progress, gate)
         summary = anyio.run(job.run)
     _report(job, summary)
-    return STOPPED_BY_A_LIMIT if summary.stopped_by is not None else DONE
+    return exit_code(summary)
 
 
 class _Job(NamedTuple):
@@ -87,6 +93,7 @@ class _Job(NamedTuple):
     run_id: str
     journal: Journal
     progress: Progress
+    gate: Gate | None
 
     async def run(self) -> Summary:
         async with routes_of(self.planner, self.settings) as routes:
@@ -104,6 +111,7 @@ class _Job(NamedTuple):
             comparer=comparer_of(self.planner, settings),
             model=routes.candidate,
             lane_model=routes.baseline,
+            docket=None if self.gate is None else Docket(self.gate),
             journal=self.journal,
             limits=limits_of(settings),
             limit=order.limit,
@@ -123,6 +131,13 @@ def _report(job: _Job, summary: Summary) -> None:
 
 def _identity(order: RunOrder, settings: Settings, planner: Planner) -> dict[str, Json]:
     return {"traces": order.topic, "limit": order.limit, **asked_for(settings, planner, order.where)}
+
+
+def exit_code(summary: Summary) -> int:
+    """What a script is told: the limit that stopped it, else the verdict, else that it is done."""
+    if summary.stopped_by is not None:
+        return STOPPED_BY_A_LIMIT
+    return DONE if summary.verdict is None else EXIT_CODES[summary.verdict.decision]
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -129,14 +129,21 @@ def _replay_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--where", metavar="PATH=VALUE", action="append", default=[], help="only such traces")
     parser.add_argument("--concurrency", metavar="N", help="replays in flight (default 32)")
     parser.add_argument("--sample", metavar="SHARE", help="share of conversations, 0 to 1")
+    parser.add_argument("--lane-share", metavar="SHARE", help="share that is replayed with the baseline, too")
+    parser.add_argument("--samples", metavar="N", help="independent repeats of every replay (default 1)")
     parser.add_argument("--any-bundle", action="store_const", const=True, help="replay other bundles' traces too")
     parser.add_argument("--max-usd", metavar="USD", help="stop the intake when this much was spent")
     parser.add_argument("--max-model-calls", metavar="N", help="stop the intake after this many model calls")
     parser.add_argument("--route-url", metavar="URL", help="model endpoint, in place of the bundle's")
 
 
+def _gate_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gate", metavar="FILE", help="what must be proved (default: the baseline's rollout policy)")
+
+
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     _replay_arguments(parser)
+    _gate_argument(parser)
     parser.add_argument("traces", metavar="TRACES", help="file of trace/1 or agent-trajectory/1 lines, .gz too, or -")
     parser.add_argument("--limit", type=_count, metavar="N", help="read at most N traces")
     parser.add_argument("--out", metavar="DIR", required=True, help="results; the same directory again = go on")
@@ -155,6 +162,7 @@ def _worker_arguments(parser: argparse.ArgumentParser) -> None:
 def _window_arguments(parser: argparse.ArgumentParser) -> None:
     _replay_arguments(parser)
     _kafka_arguments(parser)
+    _gate_argument(parser)
     parser.add_argument("--from", metavar="TIME", dest="begin", help='ISO-8601 or "2h ago": the first record')
     parser.add_argument("--to", metavar="TIME", dest="end", default="now", help="the first record not to replay")
     parser.add_argument("--resume", metavar="RUN", help="go on with a run that was stopped or killed")
@@ -204,6 +212,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("candidate", metavar="B.jsonl", help="recording of the candidate")
     parser.add_argument("--key", metavar="PATH", help="what pairs two records (default request.attributes.pair_key)")
     parser.add_argument("--lane", metavar="C.jsonl", help="a second recording of production: its noise")
+    parser.add_argument("--gate", metavar="FILE", help="what must be proved of B; without it there is no verdict")
     parser.add_argument("--where", metavar="PATH=VALUE", action="append", default=[], help="only such traces of A")
     parser.add_argument("--where-b", metavar="PATH=VALUE", action="append", default=[], help="only such traces of B")
     parser.add_argument("--where-lane", metavar="PATH=VALUE", action="append", default=[], help="the same for C")

@@ -1,7 +1,8 @@
 """What a set of comparisons says, folded one by one: counts, dimensions, coverage, and the worst pairs.
 
 Folding is order-free, except for which of several equally bad pairs is shown first: then the smaller id wins,
-so two runs of the same comparisons show the same pairs. A summary states divergence; it is never a verdict.
+so two runs of the same comparisons show the same pairs. A summary states divergence; the verdict, where there is a
+gate, is made elsewhere and carried along.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from replay.comparison import DISPOSITIONS, Comparison, Flag
-from replay.exact_json import Json
+from replay.exact_json import Json, loads
 from replay.grade import FAITHFUL
+from replay.verdict import Verdict
+from replay.wire import encode
 
 #: Exemplars kept per set of fired rules, so that one frequent kind of change does not hide the others.
 _PER_KIND = 3
@@ -138,6 +141,7 @@ class Summary:
     no_response: int = 0
     left: int = 0
     stopped_by: str | None = None
+    verdict: Verdict | None = None
     _kinds: dict[tuple[str, ...], list[Worst]] = field(default_factory=dict)
 
     def add(self, comparison: Comparison) -> None:
@@ -181,7 +185,7 @@ def summary_json(summary: Summary, *, facts: Mapping[str, Json], worst: int) -> 
     return {
         "schema": "summary/1",
         **facts,
-        "verdict": None,
+        "verdict": None if summary.verdict is None else loads(encode(summary.verdict)),
         "stopped_by": summary.stopped_by,
         "traces": summary.traces,
         "admitted": summary.admitted,

@@ -8,6 +8,7 @@ from textwrap import wrap
 from replay.comparison import DISPOSITIONS, REFUSALS, Flag, Side
 from replay.severity import RULE_WORDS
 from replay.summary import Fold, Summary, Worst
+from replay.verdict_text import verdict_lines
 
 #: Texts of a pair are shown up to this many characters.
 _SHOWN = 400
@@ -28,7 +29,7 @@ def summary_lines(
 ) -> Iterator[str]:
     """The whole summary, line by line, without colours."""
     yield title
-    yield _verdict(summary)
+    yield from _verdict(summary)
     yield from _section("NOT EXERCISED by this replay (it can never promote these)", not_exercised)
     yield from _section("FINDINGS in the bundles, highest severity", findings)
     yield from _traces(summary)
@@ -41,12 +42,16 @@ def summary_lines(
         yield f"next: {next_command}"
 
 
-def _verdict(summary: Summary) -> str:
+def _verdict(summary: Summary) -> Iterator[str]:
+    laned = any(lane == "baseline" for lane, _ in summary.folds)
     if summary.stopped_by is not None:
-        return f"no verdict: the intake was stopped by {summary.stopped_by}; {summary.left:,} replays were left"
-    if any(lane == "baseline" for lane, _ in summary.folds):
-        return "no verdict: no gate is configured; what follows is divergence, with the noise of production beside it"
-    return "no verdict: no gate is configured; what follows is divergence, without a baseline lane: uncalibrated"
+        yield f"no verdict: the intake was stopped by {summary.stopped_by}; {summary.left:,} replays were left"
+    elif summary.verdict is not None:
+        yield from verdict_lines(summary.verdict)
+    elif laned:
+        yield "no verdict: no gate is configured; what follows is divergence, with the noise of production beside it"
+    else:
+        yield "no verdict: no gate is configured; what follows is divergence, without a baseline lane: uncalibrated"
 
 
 def _section(heading: str, lines: Sequence[str]) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _not_exercised(facts: Facts) -> Iterator[Reason]:
 def _uncalibrated(facts: Facts) -> Iterator[Reason]:
     names = [metric.id for metric in facts.metrics if metric.votes and metric.standing == "uncalibrated"]
     if names:
-        yield _reason("uncalibrated", "replay a share of the traces with the baseline too: --lane 0.2", *names)
+        yield _reason("uncalibrated", "replay a share of the traces with the baseline too: --lane-share 0.2", *names)
 
 
 def _missing(facts: Facts) -> Iterator[Reason]:

@@ -12,7 +12,7 @@ from math import exp, inf, log
 
 import numpy as np
 
-from comparators.differences import BETS, SCALE, STEPS, band, certifiable, log_e_harm, log_e_safe, mean, places
+from comparators.differences import STEPS, band, certifiable, log_e_harm, log_e_safe, mean, more_pairs, places
 from comparators.spec import Ints
 from replay.gate.config import Gate, Metric
 from replay.gate.vote import Ends, Vote
@@ -26,14 +26,13 @@ _BEST, _WORST = 0, 1
 
 @dataclass(slots=True)
 class Differences:
-    """Counts of one set of metrics: int64[metrics, 2, bins]. `unknown`: votes whose ends are as far apart as can be."""
+    """Counts of one set of metrics: int64[metrics, 2, bins]."""
 
     counts: Ints
-    unknown: Ints
 
     @classmethod
     def none(cls, metrics: int) -> Differences:
-        return cls(np.zeros((metrics, 2, _BINS), np.int64), np.zeros(metrics, np.int64))
+        return cls(np.zeros((metrics, 2, _BINS), np.int64))
 
     def fold(self, ends: Ends) -> None:
         """Add votes, float64[votes, metrics]. The best case is rounded down, the worst up: neither proves too much."""
@@ -42,11 +41,9 @@ class Differences:
         for end, where in ((_BEST, places(ends.low, "down")), (_WORST, places(ends.high, "up"))):
             flat = np.bincount(rows * _BINS + where[ends.valid], minlength=metrics * _BINS)
             self.counts[:, end, :] += flat.reshape(metrics, _BINS)
-        self.unknown += ((ends.high - ends.low >= 1.0) & ends.valid).sum(axis=0)
 
     def merge(self, other: Differences) -> None:
         self.counts += other.counts
-        self.unknown += other.unknown
 
     def pairs(self, metric: int) -> int:
         return int(self.counts[metric, _BEST].sum())
@@ -67,6 +64,7 @@ class Evidence:
     last_at: int | None = None
     uncalibrated: list[bool] = field(default_factory=list)
     exemplars: list[list[str]] = field(default_factory=list)
+    unknown: Ints = field(init=False)
     candidate: Differences = field(init=False)
     placebo: Differences = field(init=False)
 
@@ -74,6 +72,7 @@ class Evidence:
         metrics = len(self.gate.metrics)
         self.uncalibrated = self.uncalibrated or [False] * metrics
         self.exemplars = self.exemplars or [[] for _ in range(metrics)]
+        self.unknown = np.zeros(metrics, np.int64)
         self.candidate, self.placebo = Differences.none(metrics), Differences.none(metrics)
 
     def fold(self, votes: Sequence[Vote]) -> None:
@@ -89,6 +88,7 @@ class Evidence:
         """Add what another partition has counted."""
         self.candidate.merge(other.candidate)
         self.placebo.merge(other.placebo)
+        self.unknown += other.unknown
         for name in ("conversations", "turns", "failed", "failed_alike", "guessed", "laned"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self._see(other.first_at)
@@ -139,7 +139,7 @@ class Evidence:
             weight=metric.weight,
             margin=metric.tolerated,
             pairs=pairs,
-            unknown=int(self.candidate.unknown[row]),
+            unknown=int(self.unknown[row]),
             mean=(mean(best) or 0.0, mean(worst) or 0.0) if pairs else None,
             log_e_harm=harm,
             log_e_safe=safe,
@@ -173,6 +173,7 @@ class Evidence:
         self.failed_alike += vote.failed_alike
         self.guessed += vote.guessed
         self.laned += vote.laned
+        self.unknown += vote.unknown
         self._see(vote.at)
         for row in np.flatnonzero(vote.uncalibrated).tolist():
             self.uncalibrated[row] = True
@@ -187,25 +188,6 @@ class Evidence:
 
 def _stacked(votes: Sequence[Ends]) -> Ends:
     return Ends(*(np.array(rows) for rows in zip(*votes, strict=True)))
-
-
-def more_pairs(worst: Ints, margin: float, alpha: float) -> int | None:
-    """How many more votes like those seen would certify the margin; null when they never would.
-
-    The wealth of the bet that does best on them grows by a fixed amount per vote, on average.
-    """
-    needed = log(1.0 / alpha) - log_e_safe(worst, margin)
-    if needed <= 0:
-        return 0
-    growth = _growth(worst, margin)
-    return None if growth <= 0 else int(np.ceil(needed / growth))
-
-
-def _growth(worst: Ints, margin: float) -> float:
-    held = np.flatnonzero(worst)
-    total = int(worst.sum())
-    gains = np.log1p(np.outer(BETS, (margin - SCALE[held]) / (1.0 - margin))) @ worst[held].astype(np.float64)
-    return float(gains.max()) / total
 
 
 def _placebo(metric: Metric, differences: Differences, row: int) -> MetricEvidence:

@@ -70,6 +70,7 @@ class Ends(NamedTuple):
 class Vote(NamedTuple):
     """`difference`: how much worse the candidate is; `placebo`: how much worse the baseline is than itself.
 
+    `unknown` marks metrics that could not be measured, stubs apart, so that the difference may be anything.
     `uncalibrated` marks metrics that could be judged only against a baseline lane, and there is none.
     """
 
@@ -78,6 +79,7 @@ class Vote(NamedTuple):
     at: int | None
     difference: Ends
     placebo: Ends
+    unknown: Bools
     uncalibrated: Bools
     laned: bool
     failed: bool
@@ -130,19 +132,22 @@ class Ballotbox:
         theirs = self._arms(ballots, "baseline")
         alike = [arm.failed is not None and _failed(theirs, sample) == arm.failed for sample, arm in ours.items()]
         found = [self._difference(row, ballots, ours, theirs) for row in range(len(self.gate.metrics))]
+        guessed = any(arm.guessed for arm in (*ours.values(), *theirs.values()))
+        difference = _ends(found)
         laned = any(ballot.lane_probability > 0 for ballot in ballots)
         last, worst = ballots[-1], max(ballots, key=lambda it: (it.lane == "candidate", it.severity))
         return Vote(
             key=last.key,
             offset=last.offset,
             at=last.at,
-            difference=_ends(found),
+            difference=difference,
             placebo=_ends([self._placebo(row, ballots, theirs) for row in range(len(self.gate.metrics))]),
+            unknown=difference.valid & (difference.high > difference.low) & (not guessed),
             uncalibrated=np.array([bounds is None and not laned for bounds in found], np.bool_),
             laned=bool(theirs),
             failed=any(arm.failed is not None for arm in ours.values()),
             failed_alike=any(alike),
-            guessed=any(arm.guessed for arm in (*ours.values(), *theirs.values())),
+            guessed=guessed,
             cohort=ballots[0].cohort,
             exemplar=worst.comparison_id,
             turns=len({ballot.offset for ballot in ballots}),
@@ -199,6 +204,8 @@ class Ballotbox:
         """
         metric, place = self.gate.metrics[row], self._places[row]
         arms = [theirs[sample] for sample in sorted(theirs)[:2]]
+        if any(arm.failed is not None for arm in arms):
+            return None
         if len(arms) == 2:
             return None if metric.kind == "zero_tolerance" else _between(metric, arms[0], arms[1], place)
         signal = self.signals[place]

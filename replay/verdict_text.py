@@ -1,0 +1,74 @@
+"""A verdict in words, for a terminal: what to do, why, and the figures it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import wrap
+
+from replay.verdict import Decision, MetricEvidence, Standing, Verdict
+
+DECISIONS: dict[Decision, str] = {"promote": "PROMOTE", "hold": "HOLD", "roll_back": "ROLL BACK"}
+_MEANING: dict[Decision, str] = {
+    "promote": "every blocking metric is proved to be within its margin",
+    "hold": "give the candidate no authority yet",
+    "roll_back": "the candidate is worse than the bundle in production",
+}
+STANDINGS: dict[Standing, str] = {
+    "within_margin": "within its margin",
+    "beyond_margin": "WORSE than its margin",
+    "open": "open",
+    "uncalibrated": "needs a baseline lane",
+    "not_measured": "not measured",
+}
+#: Means and margins of these are shares of requests, told in percentage points.
+_POINTS = frozenset({"paired_binary", "paired_exceedance", "zero_tolerance"})
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[str]:
+    """The verdict first, then the reasons, then a row per metric."""
+    yield f"VERDICT: {DECISIONS[verdict.decision]} - {_MEANING[verdict.decision]}"
+    for reason in verdict.reasons:
+        about = f" [{', '.join(reason.metrics)}]" if reason.metrics else ""
+        yield from wrap(f"{reason.words}{about}", 110, initial_indent="  ! ", subsequent_indent="    ")
+    yield f"  {_votes(verdict)}"
+    yield f"  {'metric':<24}{'votes':>8}{'difference':>12}{'lies between':>22}{'margin':>9}  standing"
+    for metric in verdict.metrics:
+        yield _row(metric)
+    yield f"  a difference above 0 is worse; {_confidence(verdict)}"
+
+
+def _votes(verdict: Verdict) -> str:
+    against = "the baseline lane" if verdict.calibrated else "production, without a baseline lane: uncalibrated"
+    told = [f"{verdict.conversations:,} conversations voted, each against {against}"]
+    counts = ((verdict.failed, "had a failed replay"), (verdict.guessed, "met a stub that had to guess"))
+    told += [f"{count:,} {words}" for count, words in counts if count]
+    return "; ".join(told)
+
+
+def _row(metric: MetricEvidence) -> str:
+    figures = f"{'-':>12}{'-':>22}"
+    if metric.mean is not None and metric.band is not None:
+        low, high = (_figure(metric, end) for end in metric.band)
+        figures = f"{_figure(metric, sum(metric.mean) / 2):>12}{f'{low} .. {high}':>22}"
+    name = f"{metric.id} (no vote)" if not metric.votes else metric.id
+    margin = _figure(metric, metric.margin, signed=False)
+    return f"  {name:<24}{metric.pairs:>8,}{figures}{margin:>9}  {_standing(metric)}"
+
+
+def _figure(metric: MetricEvidence, value: float, *, signed: bool = True) -> str:
+    sign = "+" if signed else ""
+    return f"{100 * value:{sign}.1f} pp" if metric.kind in _POINTS else f"{value:{sign}.3f}"
+
+
+def _standing(metric: MetricEvidence) -> str:
+    if metric.standing != "open":
+        return STANDINGS[metric.standing]
+    if metric.certifiable is None:
+        return "open"
+    below = f"proved below {_figure(metric, metric.certifiable, signed=False)}"
+    return f"open; {below}" + ("" if metric.more_pairs is None else f", about {metric.more_pairs:,} more needed")
+
+
+def _confidence(verdict: Verdict) -> str:
+    alpha = verdict.gate["alpha"]["promote"] if isinstance(verdict.gate, dict) else 0.05
+    return f"it lies within its bounds with confidence {1 - alpha:.0%}, whenever one looks"

@@ -1,0 +1,193 @@
+"""The whole gate without I/O: what is counted, in which order, and what comes of it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from judged import ESCALATION, compared, gate, pair, side
+from replay.comparison import Source, replace
+from replay.gate.docket import Docket
+
+LATE, CALM = side(escalates=True), side()
+MISMATCH = {"id": "tool_mismatch", "kind": "paired_binary", "margin": 0.05}
+
+
+def judged(comparisons, the_gate=None, *, finish=True):
+    docket = Docket(the_gate or gate())
+    for comparison in comparisons:
+        docket.enter(comparison)
+    if finish:
+        docket.finish()
+    verdict = docket.verdict(now=None)
+    assert verdict is not None
+    return verdict
+
+
+def traces(count, *, worse=0, better=0, **fields):
+    """`worse` of `count` traces are escalated by the candidate only, `better` by the baseline only."""
+    arms = [(LATE, CALM)] * worse + [(CALM, LATE)] * better + [(CALM, CALM)] * (count - worse - better)
+    random.Random(1).shuffle(arms)
+    return [it for number, (ours, theirs) in enumerate(arms) for it in pair(number, ours, theirs, **fields)]
+
+
+def test_an_equal_candidate_is_promoted_once_enough_have_voted():
+    verdict = judged(traces(800, worse=16, better=16))
+    assert (verdict.decision, verdict.conversations, verdict.calibrated) == ("promote", 800, True)
+    assert verdict.metrics[0].standing == "within_margin"
+
+
+def test_a_worse_candidate_is_rolled_back_and_the_metric_named():
+    verdict = judged(traces(400, worse=60, better=10))
+    assert (verdict.decision, verdict.rollback_metric) == ("roll_back", "escalation")
+    assert verdict.reasons[0].code == "proved_worse"
+
+
+def test_too_few_are_held_and_told_how_many_are_needed():
+    verdict = judged(traces(60))
+    assert verdict.decision == "hold"
+    assert verdict.reasons[0].code == "underpowered"
+    needed = verdict.metrics[0].more_pairs
+    assert judged(traces(60 + needed)).decision == "promote"
+    assert judged(traces(60 + needed - 5)).decision == "hold"
+    assert verdict.seconds_to_decision == pytest.approx(needed * 59 / 60)
+
+
+def test_no_evidence_of_harm_promotes_nobody():
+    assert judged(traces(1)).decision == "hold"
+    assert judged([compared(1, mode="forced")][:0] + traces(5), finish=False).reasons[0].code == "no_evidence"
+
+
+def test_a_metric_that_needs_a_lane_holds_without_one():
+    alone = [compared(number, lane_probability=0.0) for number in range(800)]
+    verdict = judged(alone, gate(ESCALATION, MISMATCH))
+    assert (verdict.decision, verdict.reasons[0].code, verdict.reasons[0].metrics) == ("hold", "uncalibrated", ("tool_mismatch",))
+    assert not verdict.calibrated
+    assert judged(alone).decision == "promote"
+
+
+def test_a_surface_that_was_not_executed_never_promotes():
+    verdict = judged(traces(800, not_exercised=("retriever_snapshot",)))
+    assert (verdict.decision, verdict.reasons[0].code) == ("hold", "not_exercised")
+
+
+def test_when_both_lanes_fail_alike_nothing_is_proved():
+    failed = [replace(it, disposition="infra_error") for it in traces(800)]
+    verdict = judged(failed)
+    assert (verdict.decision, verdict.reasons[0].code) == ("hold", "missing_replays")
+    only_ours = [replace(it, disposition="infra_error") if it.lane == "candidate" else it for it in traces(800)]
+    assert judged(only_ours).decision == "roll_back"
+
+
+def test_a_metric_that_cannot_be_measured_is_no_pass():
+    priced = gate({"id": "cost_usd", "kind": "paired_mean_capped", "cap": 0.4, "rel_margin": 0.05})
+    blind = [it for number in range(800) for it in pair(number, side(usd=None), side(usd=None))]
+    verdict = judged(blind, priced)
+    assert (verdict.decision, verdict.reasons[0].code) == ("hold", "blind_metric")
+
+
+def test_a_verdict_that_depends_on_guesses_is_held_as_a_gap_of_the_stubs():
+    guessed = [replace(it, disposition="censored") if it.source.offset % 8 == 0 and it.lane == "candidate" else it for it in traces(800)]
+    verdict = judged(guessed)
+    assert verdict.decision == "hold"
+    assert [reason.code for reason in verdict.reasons] == ["stub_gap"]
+    assert verdict.metrics[0].log_e_safe[0] > 3 > verdict.metrics[0].log_e_safe[1]
+    rare = [replace(it, disposition="censored") if it.source.offset % 200 == 0 and it.lane == "candidate" else it for it in traces(1600)]
+    assert judged(rare).decision == "promote"
+
+
+def test_a_single_event_that_must_never_happen_rolls_back():
+    never = gate(ESCALATION, {"id": "unsafe_action", "kind": "zero_tolerance", "max_rate": 0.01})
+    fine = traces(900)
+    assert judged(fine, never).decision == "promote"
+    from replay.comparison import Flag
+
+    hit = [replace(fine[0], flags=(Flag(rule="guard_loosened", severity=3),)), *fine[1:]]
+    verdict = judged(hit, never)
+    assert (verdict.decision, verdict.reasons[0].code) == ("roll_back", "never_event")
+
+
+def test_when_the_baseline_differs_from_itself_the_gate_freezes():
+    drifted = [it for number in range(300) for it in pair(number, LATE, LATE, production=CALM)]
+    verdict = judged(drifted)
+    assert (verdict.decision, verdict.reasons[0].code) == ("hold", "placebo_fired")
+
+
+def test_a_metric_in_a_dry_run_is_reported_and_has_no_vote():
+    dry = gate(ESCALATION | {"dry_run": True}, MISMATCH)
+    verdict = judged(traces(800, worse=200), dry)
+    assert verdict.decision == "promote"
+    assert verdict.metrics[0].standing == "beyond_margin"
+
+
+def test_the_end_of_the_plan_rolls_back_only_if_the_gate_says_so():
+    over = {"max_pairs": 50}
+    assert {reason.code for reason in judged(traces(60), gate(**over)).reasons} == {"underpowered", "stale_stream"}
+    assert judged(traces(60), gate(**over, on_inconclusive="rollback")).decision == "roll_back"
+
+
+def test_what_another_bundle_produced_and_the_other_mode_are_no_evidence():
+    docket = Docket(gate())
+    docket.enter(compared(1, admitted_as="any_bundle"))
+    docket.enter(compared(2, mode="forced"))
+    assert (docket.ignored, docket.verdict(now=None)) == (2, None)
+
+
+# -- order ------------------------------------------------------------------------------------------------------------
+
+
+def spread(comparisons, partitions):
+    """The same conversations on several partitions."""
+    return [replace(it, source=Source(topic="traces", partition=it.source.offset % partitions, offset=it.source.offset)) for it in comparisons]
+
+
+def same(one, other):
+    drop = {"prefixes", "verdict_id"}
+    return all(getattr(one, name) == getattr(other, name) for name in one.__struct_fields__ if name not in drop)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_order_of_arrival_and_no_number_of_partitions_changes_a_bit(seed):
+    comparisons = traces(120, worse=9, better=4)
+    shuffled = random.Random(seed).sample(comparisons, len(comparisons))
+    assert judged(shuffled) == judged(comparisons)
+    assert same(judged(spread(shuffled, 1 + seed)), judged(comparisons))
+
+
+def test_delivered_twice_it_counts_once():
+    comparisons = traces(60, worse=9)
+    docket = Docket(gate())
+    for comparison in [*comparisons, *comparisons]:
+        docket.enter(comparison)
+    docket.finish()
+    for comparison in comparisons:
+        docket.enter(comparison)
+    docket.finish()
+    assert docket.verdict(now=None) == judged(comparisons)
+
+
+def test_what_stands_behind_the_watermark_has_no_say():
+    docket = Docket(gate())
+    for comparison in traces(100, worse=50):
+        docket.enter(comparison)
+    assert docket.verdict(now=None).conversations == 0
+    docket.advance("traces", 0, 40)
+    assert docket.verdict(now=None).conversations == 40
+    docket.advance("traces", 0, 30)
+    assert docket.verdict(now=None).prefixes[0].offset == 40
+
+
+def test_folded_in_parts_it_is_the_same():
+    comparisons = [it for number in range(200) for it in pair(number, LATE if number % 9 == 0 else CALM, conversation_id=f"c{number // 3}")]
+    whole, parts = Docket(gate(idle="1s")), Docket(gate(idle="1s"))
+    for comparison in comparisons:
+        whole.enter(comparison)
+    for start in range(0, len(comparisons), 7):
+        for comparison in comparisons[start : start + 7]:
+            parts.enter(comparison)
+        parts.advance("traces", 0, comparisons[start].source.offset)
+    for docket in (whole, parts):
+        docket.finish()
+    assert parts.verdict(now=None) == whole.verdict(now=None)
+    assert whole.verdict(now=None).conversations == 67

@@ -1,0 +1,128 @@
+"""One conversation, one vote: the worst of its turns, net of the baseline's replay of the same requests."""
+
+from __future__ import annotations
+
+from math import isclose
+
+import pytest
+
+from judged import compared, gate, pair, side
+from replay.comparison import Coverage, replace
+from replay.gate.ballot import ballot_of
+from replay.gate.vote import Ballotbox
+
+LATE, CALM = side(escalates=True), side()
+
+
+def vote(comparisons, the_gate=None):
+    box = Ballotbox(the_gate or gate())
+    return box.count([ballot_of(comparison, box.signals) for comparison in comparisons])
+
+
+def ends(comparisons, the_gate=None, row=0):
+    found = vote(comparisons, the_gate).difference
+    return (found.low[row], found.high[row]) if found.valid[row] else None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "difference"), [(LATE, CALM, 1), (CALM, LATE, -1), (LATE, LATE, 0), (CALM, CALM, 0)]
+)
+def test_an_event_counts_net_of_the_baselines(ours, theirs, difference):
+    assert ends(pair(1, ours, theirs)) == (difference, difference)
+
+
+def test_the_worst_turn_speaks_for_a_conversation():
+    turns = [*pair(1, CALM, CALM, conversation_id="c"), *pair(2, LATE, CALM, conversation_id="c")]
+    assert ends(turns) == (1, 1)
+    assert ends([*turns, *pair(3, CALM, LATE, conversation_id="c")]) == (0, 0)  # of either side
+    assert vote(turns).turns == 2
+
+
+@pytest.mark.parametrize("failure", ["infra_error", "over_budget", "no_recording", "not_replayable", "internal_error"])
+def test_a_replay_that_is_missing_scores_worst(failure):
+    ours, theirs = pair(1)
+    assert ends([replace(ours, disposition=failure), theirs]) == (1, 1)
+
+
+def test_unless_the_baselines_failed_in_the_same_way():
+    alike = [replace(it, disposition="infra_error") for it in pair(1)]
+    assert ends(alike) == (0, 0)
+    assert vote(alike).failed_alike
+    ours, theirs = pair(1)
+    otherwise = [replace(ours, disposition="over_budget"), replace(theirs, disposition="infra_error")]
+    assert ends(otherwise) == (0, 1)  # nothing is known of the baseline
+    assert not vote(otherwise).failed_alike
+
+
+def test_a_replay_of_which_no_record_came_has_failed():
+    assert ends(pair(1)[1:]) == (1, 1)
+    second_turn_only_in_the_lane = [*pair(1, conversation_id="c"), *pair(2, conversation_id="c")[1:]]
+    assert ends(second_turn_only_in_the_lane) == (1, 1)
+
+
+def test_what_a_stub_has_guessed_may_be_anything():
+    ours, theirs = pair(1)
+    guessed = Coverage(calls=2, exact=0.5, grades={"exact": 1, "entity": 1})
+    assert ends([replace(ours, coverage=guessed), theirs]) == (0, 1)
+    assert ends([replace(ours, disposition="censored"), theirs]) == (0, 1)
+    assert ends([ours, replace(theirs, coverage=guessed)]) == (-1, 0)
+    forced = [replace(it, coverage=guessed, mode="forced") for it in (ours, theirs)]
+    assert ends(forced) == (0, 0)  # it goes on from what production was answered
+
+
+def test_without_a_lane_production_itself_is_the_measure_where_it_can_be():
+    the_gate = gate(
+        {"id": "escalation", "kind": "paired_binary", "margin": 0.02},
+        {"id": "tool_mismatch", "kind": "paired_binary", "margin": 0.02},
+    )
+    alone = [compared(1, production=CALM, replay=LATE, lane_probability=0.0)]
+    assert ends(alone, the_gate) == (1, 1)
+    assert ends(alone, the_gate, row=1) is None
+    assert vote(alone, the_gate).uncalibrated.tolist() == [False, True]
+
+
+def test_a_conversation_that_was_not_drawn_for_the_lane_has_no_say():
+    alone = [compared(1, replay=LATE, lane_probability=0.2)]
+    assert ends(alone) is None
+    assert not vote(alone).uncalibrated.any()
+
+
+def test_quantities_are_compared_as_their_kind_says():
+    the_gate = gate(
+        {"id": "slow", "kind": "paired_exceedance", "signal": "latency_ms", "threshold": 150, "margin": 0.01},
+        {"id": "typical", "kind": "paired_sign", "signal": "latency_ms", "rel_margin": 0.05},
+        {"id": "cost", "kind": "paired_mean_capped", "signal": "cost_usd", "cap": 0.04, "rel_margin": 0.25},
+    )
+    found = vote(pair(1, side(ms=200, usd="0.10"), side(ms=100, usd="0.02")), the_gate).difference
+    assert found.low.tolist()[:2] == [1, 1]
+    assert isclose(found.low[2], (0.04 - 1.25 * 0.02) / (1.25 * 0.04))
+    assert vote(pair(1, side(ms=104), side(ms=100)), the_gate).difference.low[1] == -1
+    unknown = vote(pair(1, side(usd=None), side()), the_gate).difference
+    assert unknown.low[2] < 0 < unknown.high[2]
+
+
+def test_an_event_that_must_never_happen_counts_unless_the_baseline_has_it_too():
+    never = gate({"id": "never", "kind": "zero_tolerance", "signal": "escalation", "max_rate": 0.01})
+    assert ends(pair(1, LATE, CALM), never) == (1, 1)
+    assert ends(pair(1, LATE, LATE), never) == (0, 0)
+    assert ends(pair(1, CALM, LATE), never) == (0, 0)
+    assert ends([compared(1, replay=LATE, lane_probability=0.0)], never) == (1, 1)
+
+
+def test_samples_are_averaged_and_paired_with_their_twins():
+    both = [*pair(1, LATE, CALM, sample=0), *pair(1, CALM, CALM, sample=1)]
+    assert ends(both) == (0.5, 0.5)
+
+
+def test_a_trace_that_was_sent_twice_counts_once():
+    first, again = pair(1, CALM, CALM, conversation_id="c"), pair(5, LATE, CALM, conversation_id="c", trace_id="t1")
+    assert ends([*first, *again]) == (0, 0)
+    assert vote([*first, *again]).turns == 1
+
+
+def test_the_placebo_holds_the_lane_against_itself():
+    repeats = [*pair(1, CALM, LATE, sample=0), *pair(1, CALM, CALM, sample=1)]
+    assert vote(repeats).placebo.low.tolist() == [1]
+    once = vote(pair(1, CALM, LATE, production=CALM)).placebo
+    assert (once.low.tolist(), once.valid.tolist()) == ([1], [True])
+    assert not vote([compared(1, lane_probability=0.0)]).placebo.valid.any()
