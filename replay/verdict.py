@@ -85,6 +85,8 @@ class Verdict(Record, frozen=True, kw_only=True):
     gate_sha256: NonEmpty
     gate: Json
     prefixes: tuple[Prefix, ...]
+    complete: bool = False
+    """Whether the run was over, so that conversations that were open have voted, too."""
     conversations: Count
     turns: Count = 0
     late_turns: Count = 0
@@ -104,7 +106,7 @@ class Verdict(Record, frozen=True, kw_only=True):
     emitted_at: int | None = None
 
 
-def verdict_id(run_id: str, gate_sha256: str, prefixes: Iterable[Prefix]) -> str:
+def verdict_id(run_id: str, gate_sha256: str, prefixes: Iterable[Prefix], *, complete: bool) -> str:
     """What was counted, by which gate: the same votes have the same verdict."""
     counted = sorted([prefix.topic, prefix.partition, prefix.offset] for prefix in prefixes)
-    return sha256(dumps([run_id, gate_sha256, counted])).hexdigest()
+    return sha256(dumps([run_id, gate_sha256, counted, complete])).hexdigest()

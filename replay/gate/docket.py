@@ -99,6 +99,7 @@ class Docket:
     run: Run | None = None
     #: Traces of other bundles, and of the other mode, are replayed and are no evidence.
     ignored: int = 0
+    complete: bool = False
     _box: Ballotbox = field(init=False)
     _partitions: dict[tuple[str, int], PartitionDocket] = field(default_factory=dict)
 
@@ -123,6 +124,7 @@ class Docket:
 
     def finish(self) -> None:
         """The run is complete: nothing more will come."""
+        self.complete = True
         for partition in self._partitions.values():
             partition.finish()
 
@@ -142,13 +144,14 @@ class Docket:
         decision, reasons = decide(facts)
         prefixes = self._prefixes()
         return Verdict(
-            verdict_id=verdict_id(self.run.run_id, gate.digest, prefixes),
+            verdict_id=verdict_id(self.run.run_id, gate.digest, prefixes, complete=self.complete),
             **self.run._asdict(),
             decision=decision,
             reasons=reasons,
             gate_sha256=gate.digest,
             gate=gate.model_dump(mode="json"),
             prefixes=prefixes,
+            complete=self.complete,
             conversations=evidence.conversations,
             turns=evidence.turns,
             failed=evidence.failed,
