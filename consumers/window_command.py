@@ -6,6 +6,7 @@ import argparse
 import logging
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,38 +14,45 @@ from datetime import UTC, datetime
 import anyio
 
 from consumers import window as windows
-from consumers.assembly import planner_of, routes_of
+from consumers.assembly import gate_for, planner_of, routes_of
 from consumers.kafka import KafkaCluster, KafkaSource
 from consumers.lifecycle import stopping
 from consumers.progress import Progress
 from consumers.published import published
 from consumers.report import Report
-from consumers.run_command import DONE, INTERRUPTED, STOPPED_BY_A_LIMIT, print_json, print_lines
+from consumers.run_command import INTERRUPTED, STOPPED_BY_A_LIMIT, exit_code, print_json, print_lines
 from consumers.service import Bounds, Service, identity_of, service_settings, writer_of
+from consumers.stream import StreamError
 from consumers.telemetry import Telemetry, open_log
+from consumers.verdicts import publish
 from consumers.when import milliseconds, parse_when
 from consumers.window import Window
 from consumers.worker import Ended, Worker
 from replay.comparison import REFUSALS, Comparison
 from replay.errors import UsageError
+from replay.gate.docket import Docket
 from replay.planning import Planner
 from replay.settings import Settings
 from replay.summary import Summary
 
 
 def window(arguments: argparse.Namespace) -> int:
-    """The command. Exit code 0, 4 when a limit stopped it, 130 when it was interrupted."""
+    """The command. Exit code by verdict, 0 without a gate, 4 when a limit stopped it, 130 when interrupted."""
     settings = service_settings(arguments)
-    order = _Order(arguments, settings, planner_of(settings), tuple(arguments.where))
+    planner = planner_of(settings)
+    gate = gate_for(planner.baseline, settings)
+    order = _Order(arguments, settings, planner, tuple(arguments.where))
     plan = anyio.run(order.resolve)
     words = f"{plan.run_id}: {plan.records:,} records; --resume {plan.run_id} goes on with it"
     sys.stderr.write(f"shadow-replay: {words}\n")
-    job = _Job(order, plan)
+    job = _Job(order, plan, None if gate is None else Docket(gate))
     ended = anyio.run(job.run)
+    job.judge(ended)
     job.report(ended)
+    anyio.run(job.publish)
     if ended.stopped_by is not None:
         return STOPPED_BY_A_LIMIT
-    return INTERRUPTED if job.interrupted else DONE
+    return INTERRUPTED if job.interrupted else exit_code(job.summary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,7 @@ class _Order:
 class _Job:
     order: _Order
     plan: Window
+    docket: Docket | None = None
     summary: Summary = field(default_factory=Summary)
     interrupted: bool = False
     _done: set[str] = field(default_factory=set)
@@ -102,6 +111,21 @@ class _Job:
             await self._take_up(worker)
             await stack.enter_async_context(stopping(lambda number: self._interrupt(worker, number)))
             return await worker.run()
+
+    def judge(self, ended: Ended) -> None:
+        """The verdict on the whole window; one that was stopped has none."""
+        if self.docket is not None and ended.stopped_by is None and not self.interrupted:
+            self.docket.finish()
+            self.summary.verdict = self.docket.verdict(now=time.time_ns())
+
+    async def publish(self) -> None:
+        """After it was printed: whoever waits for it should not lose it to a broker that is away."""
+        if self.summary.verdict is None:
+            return
+        try:
+            await publish(self.order.settings.kafka, self.summary.verdict)
+        except StreamError as error:
+            sys.stderr.write(f"shadow-replay: the verdict is not on its topic: {error}; --resume writes it again\n")
 
     def report(self, ended: Ended) -> None:
         """Print the summary of everything this run has compared, in this start and earlier ones."""
@@ -136,6 +160,8 @@ class _Job:
         if comparison.comparison_id not in self._done:
             self._done.add(comparison.comparison_id)
             self.summary.add(comparison)
+            if self.docket is not None:
+                self.docket.enter(comparison)
         self._progress.advance(1, line=self._passed, summary=self.summary)
 
     def _pass(self, outcome: str) -> None:

@@ -141,6 +141,19 @@ def _gate_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gate", metavar="FILE", help="what must be proved (default: the baseline's rollout policy)")
 
 
+def _refold_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("results", metavar="DIR", nargs="?", help="what `run` or `compare` wrote")
+    parser.add_argument("--run", metavar="RUN", help="a run on the comparison topic, in place of DIR")
+    parser.add_argument("--verdict", metavar="ID", help="with --run: this one (its beginning), not the latest")
+
+
+def _what_if_arguments(parser: argparse.ArgumentParser) -> None:
+    _refold_arguments(parser)
+    _gate_argument(parser)
+
+
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     _replay_arguments(parser)
     _gate_argument(parser)
@@ -174,6 +187,7 @@ def _feed_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", metavar="ADDRESS", dest="feed_host", help="address to listen on (default loopback)")
     parser.add_argument("--port", metavar="P", dest="feed_port", help="port to listen on (default 8420)")
     parser.add_argument("--state", metavar="FILE", dest="feed_state", help="SQLite file (default feed.sqlite)")
+    _gate_argument(parser)
     parser.add_argument("--results", metavar="DIR", help="serve what `run` wrote there, in place of the topic")
 
 
@@ -328,6 +342,13 @@ _GROUPS = {
             Command("list", "a line for each", _letters_arguments, "consumers.letters_command:list_letters"),
             Command("show", "everything about one", _letter_arguments, "consumers.letters_command:show"),
             Command("replay", "put them back on the topic", _replayed_arguments, "consumers.letters_command:replay"),
+        ),
+    ),
+    "gate": (
+        "work with gates and their verdicts",
+        (
+            Command("refold", "find a verdict again (1 = not)", _refold_arguments, "consumers.refold_command:again"),
+            Command("what-if", "try another gate on it", _what_if_arguments, "consumers.refold_command:what_if"),
         ),
     ),
     "topics": (

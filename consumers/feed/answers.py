@@ -104,9 +104,9 @@ class RefusedRecord(Record, frozen=True, kw_only=True):
 
 
 class Summary(Record, frozen=True, kw_only=True):
-    """Rolling sums by run. They state divergence; `verdict` is null, for no gate was asked."""
+    """Rolling sums by run. They state divergence; `verdicts` are the decisions of the gate by run, if there is one."""
 
-    verdict: str | None
+    verdicts: dict[str, str]
     topic: str
     window: Window
     positions: tuple[Position, ...]
@@ -127,6 +127,12 @@ class Page(Record, frozen=True, kw_only=True):
 
     comparisons: tuple[Kept, ...]
     next: int | None
+
+
+class Verdicts(Record, frozen=True, kw_only=True):
+    """Verdicts as they stand on their topic, newest first; one for each time a run's decision or reasons changed."""
+
+    verdicts: tuple[msgspec.Raw, ...]
 
 
 class Refusal(Record, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from aiohttp import web
 from anyio import CapacityLimiter, to_thread
 
 from consumers.access import Access
-from consumers.feed.answers import Page, Refusal, Summary
+from consumers.feed.answers import Page, Refusal, Summary, Verdicts
 from consumers.feed.folding import Folding
 from consumers.feed.hub import CrowdedError, Hub, Listener
 from consumers.feed.line import Event, Line
@@ -27,6 +27,7 @@ from consumers.feed.selection import (
     FOR_COMPARISONS,
     FOR_EVENTS,
     FOR_SUMMARY,
+    FOR_VERDICTS,
     RUN,
     Parameter,
     Selection,
@@ -66,6 +67,9 @@ class Api:
 
     async def comparisons(self, asked: _Asked) -> web.StreamResponse:
         return _json(await self._read(partial(self.queries.page, asked.selection)))
+
+    async def verdicts(self, asked: _Asked) -> web.StreamResponse:
+        return _json(await self._read(partial(self.queries.verdicts, asked.selection)))
 
     async def events(self, asked: _Asked) -> web.StreamResponse:
         """Live events. Who comes back with Last-Event-ID gets what was missed, or is told that it is gone."""
@@ -140,11 +144,13 @@ def _endpoints(api: Api) -> list[tuple[Endpoint, _Handler]]:
     return [
         (Endpoint("/api/summary", "Rolling sums by run, lane and mode.", FOR_SUMMARY, Summary), api.summary),
         (Endpoint("/api/comparisons", "Comparisons, newest first.", FOR_COMPARISONS, Page), api.comparisons),
+        (Endpoint("/api/verdicts", "What the gate says, newest first.", FOR_VERDICTS, Verdicts), api.verdicts),
         (
             Endpoint(
                 "/events",
-                "Server-sent events: `comparison` (a line; its id is the line's seq), `watermark`, and `missed` for "
-                "one who comes back with a Last-Event-ID that is not kept any more. Who does not read is dropped.",
+                "Server-sent events: `comparison` (a line; its id is the line's seq), `watermark`, `verdict` (when a "
+                "decision or its reasons have changed), and `missed` for one who comes back with a Last-Event-ID that "
+                "is not kept any more. Who does not read is dropped.",
                 FOR_EVENTS,
                 Line,
                 content="text/event-stream",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Collection, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -17,12 +17,13 @@ from consumers.feed.queries import Queries
 from consumers.feed.store import Retention, Store
 from consumers.file_stream import FileSource
 from consumers.journal import COMPARISONS
-from consumers.kafka import KafkaCluster, KafkaSource
+from consumers.kafka import KafkaCluster, KafkaSink, KafkaSource
 from consumers.lifecycle import stopping
 from consumers.run_command import DONE, INTERRUPTED
 from consumers.service import service_settings
-from consumers.stream import Partition, Source
+from consumers.stream import Partition, Sink, Source
 from consumers.telemetry import FEED_METRICS, Telemetry, open_log, relay_client_log
+from replay.gate.config import load_gate
 from replay.settings import Settings
 
 
@@ -36,10 +37,13 @@ async def _serve(settings: Settings, given: _TopicInput | _DirectoryInput) -> in
     feed, telemetry = settings.feed, Telemetry(open_log(settings), metrics=FEED_METRICS)
     stopped_by: list[signal.Signals] = []
     async with AsyncExitStack() as stack:
-        store = Store.open(Path(feed.state), topic=given.topic, retention=Retention(feed.keep, feed.days))
+        gate = None if settings.gate is None else load_gate(Path(settings.gate))
+        kept = Retention(feed.keep, feed.days)
+        store = Store.open(Path(feed.state), topic=given.topic, retention=kept, gate=gate)
         stack.callback(store.close)
         hub = Hub(feed.clients, feed.backlog, telemetry, last_seq=store.last_seq)
-        folding = Folding(store, hub, telemetry, given.open_source, given.partitions)
+        sink = None if gate is None else await stack.enter_async_context(given.verdicts())
+        folding = Folding(store, hub, telemetry, given.open_source, given.partitions, verdicts=sink)
         relay_client_log(telemetry.log)
         port = await stack.enter_async_context(serve_feed(feed, Queries(store.path, store.topic), folding))
         telemetry.log.info("serving", url=f"http://{feed.host}:{port}", topic=store.topic, state=feed.state)
@@ -67,6 +71,14 @@ class _TopicInput:
             starts: Mapping[Partition, int] = await cluster.beginnings(await cluster.partitions(self.topic))
         return KafkaSource(self._settings, self.topic, positions=starts)
 
+    @asynccontextmanager
+    async def verdicts(self) -> AsyncIterator[tuple[Sink, str] | None]:
+        sink = await KafkaSink(self._settings.kafka).start()
+        try:
+            yield sink, self._settings.kafka.verdicts
+        finally:
+            await sink.aclose()
+
     async def partitions(self) -> Collection[Partition]:
         async with KafkaCluster.of(self._settings.kafka) as cluster:
             return await cluster.partitions(self.topic)
@@ -81,6 +93,10 @@ class _DirectoryInput:
 
     async def open_source(self) -> Source:
         return self._source
+
+    @asynccontextmanager
+    async def verdicts(self) -> AsyncIterator[tuple[Sink, str] | None]:
+        yield None
 
     async def partitions(self) -> Collection[Partition]:
         return (self._source.partition,)

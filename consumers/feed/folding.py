@@ -13,7 +13,7 @@ from consumers import telemetry as tel
 from consumers.backoff import pauses
 from consumers.feed.hub import Hub
 from consumers.feed.store import StateError, Store
-from consumers.stream import Partition, Received, Source, StreamError
+from consumers.stream import Outgoing, Partition, Received, Sink, Source, StreamError
 from consumers.telemetry import Telemetry
 
 _AT_A_TIME = 200
@@ -39,6 +39,8 @@ class Folding:
     look_every: float = 5.0
     grow_every: float = 60.0
     clock: Callable[[], int] = time.time_ns
+    #: Where verdicts are published, and the topic; null keeps them here.
+    verdicts: tuple[Sink, str] | None = None
     ready: bool = False
     #: The end of each partition, by number, as it was last seen.
     ends: dict[int, int] = field(default_factory=dict)
@@ -118,6 +120,9 @@ class Folding:
             records = await source.poll(max_records=_AT_A_TIME, seconds=_POLL_SECONDS)
             if records:
                 await self._fold(records)
+            else:
+                self.hub.tell(await to_thread.run_sync(self.store.judge))
+            await self._publish()
             if time.monotonic() - self._looked > self.look_every:
                 await self._look(source)
             if time.monotonic() - self._grown > self.grow_every and await self._has_grown():
@@ -135,6 +140,17 @@ class Folding:
             self.telemetry.comparison(comparison)
         if refused := folded.outcomes.get("refused"):
             self.telemetry.log.warning("refused", records=refused, see="/api/summary")
+
+    async def _publish(self) -> None:
+        """Verdicts go out after they are kept: one that is told twice has the same id."""
+        jury = self.store.jury
+        if jury is None or self.verdicts is None:
+            return
+        sink, topic = self.verdicts
+        found = jury.untold()
+        if found:
+            await sink.send([Outgoing(topic, value, run_id.encode("utf-8", "replace")) for _, run_id, value in found])
+            jury.told(number for number, _, _ in found)
 
     async def _look(self, source: Source) -> None:
         """Between two polls: only then a position has nothing before it that is read and not folded."""

@@ -48,7 +48,7 @@ class Mark(Record, frozen=True, kw_only=True):
 class Event(Record, frozen=True, kw_only=True):
     """One event of the live feed. `seq` is null for events that are not told again to who comes back."""
 
-    kind: Literal["comparison", "watermark", "missed"]
+    kind: Literal["comparison", "watermark", "verdict", "missed"]
     seq: int | None
     data: bytes
     line: Line | None = None

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from consumers.feed.answers import Kept, LaneSums, Page, Position, RefusedRecord, RunSums, Summary, Window
+from consumers.feed.answers import Kept, LaneSums, Page, Position, RefusedRecord, RunSums, Summary, Verdicts, Window
 from consumers.feed.line import Line, Mark
 from consumers.feed.selection import Selection
 from consumers.feed.store import HOUR_MS, MINUTE_MS, MINUTES_KEPT_MS
@@ -43,7 +43,7 @@ class Queries:
         window = Window(since=_floor(selection.since, now_ms), until=_floor(selection.until, now_ms))
         with self._moment() as database:
             return Summary(
-                verdict=None,
+                verdicts=dict(_decisions(database)),
                 topic=self.topic,
                 window=window,
                 positions=tuple(_positions(database, ends)),
@@ -51,6 +51,14 @@ class Queries:
                 refused=tuple(_refused(database)),
                 runs=tuple(_runs(database, selection, window)),
             )
+
+    def verdicts(self, selection: Selection) -> Verdicts:
+        """The verdicts of the runs that are selected."""
+        conditions, values = _conditions(selection)
+        asked = f"SELECT s.value FROM verdicts s WHERE {' AND '.join(conditions) or '1'} ORDER BY s.seq DESC LIMIT ?"  # noqa: S608 - conditions are our own
+        with self._moment() as database:
+            found = database.execute(asked, (*values, selection.limit)).fetchall()
+        return Verdicts(verdicts=tuple(msgspec.Raw(value) for (value,) in found))
 
     def page(self, selection: Selection) -> Page:
         """Comparisons, newest first."""
@@ -109,6 +117,12 @@ def _floor(moment: int | None, now_ms: int) -> int | None:
 
 def _conditions(selection: Selection) -> tuple[list[str], list[object]]:
     return [found.sql for found, _ in selection.filters], [value for _, value in selection.filters]
+
+
+def _decisions(database: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """The latest of every run; "hold underpowered" says why, too."""
+    latest = "SELECT MAX(seq) FROM verdicts GROUP BY run_id"
+    yield from database.execute(f"SELECT run_id, said FROM verdicts WHERE seq IN ({latest})")  # noqa: S608 - as above
 
 
 def _bounded(rows: Iterator[tuple[bytes, bytes]], limit: int) -> tuple[list[Kept], bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: Raised with every change of the tables.
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -45,5 +45,27 @@ CREATE TABLE refused (
   seq INTEGER PRIMARY KEY, partition INTEGER NOT NULL, record_offset INTEGER NOT NULL, at INTEGER NOT NULL,
   reason TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, head BLOB NOT NULL
 );
+-- The gate. Ballots wait for their watermark (no clock yet) or for the end of their conversation.
+CREATE TABLE ballots (
+  run_id TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, source_offset INTEGER NOT NULL,
+  comparison_id TEXT NOT NULL, ballot BLOB NOT NULL, clock INTEGER,
+  PRIMARY KEY (run_id, topic, partition, source_offset, comparison_id)
+) WITHOUT ROWID;
+CREATE TABLE voted (
+  run_id TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, digest BLOB NOT NULL,
+  PRIMARY KEY (run_id, topic, partition, digest)
+) WITHOUT ROWID;
+CREATE TABLE dockets (
+  run_id TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL,
+  clock INTEGER NOT NULL, late INTEGER NOT NULL, evidence BLOB NOT NULL, PRIMARY KEY (run_id, topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE runs (run_id TEXT PRIMARY KEY, run BLOB NOT NULL) WITHOUT ROWID;
+-- One row per change of mind; the last one of a run is kept up to date. `told`: whether the topic has it.
+CREATE TABLE verdicts (
+  seq INTEGER PRIMARY KEY, run_id TEXT NOT NULL, said TEXT NOT NULL, at INTEGER, value BLOB NOT NULL,
+  told INTEGER NOT NULL
+);
+CREATE INDEX verdicts_of ON verdicts (run_id, seq);
+
 CREATE TABLE totals (name TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;
 """

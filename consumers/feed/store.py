@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,6 +19,7 @@ from typing import BinaryIO, NamedTuple, Self, TypeAlias
 
 import msgspec
 
+from consumers.feed.jury import Jury
 from consumers.feed.line import Event, Line, Mark, line_of
 from consumers.feed.schema import TABLES, VERSION
 from consumers.feed.tally import Counted, bounded, tally
@@ -25,7 +27,8 @@ from consumers.stream import Partition, Received
 from replay.comparison import Comparison, Watermark
 from replay.errors import RecordError, ReplayError, UsageError
 from replay.exact_json import loads
-from replay.wire import from_json, schema_of
+from replay.gate.config import Gate
+from replay.wire import encode, from_json, schema_of
 
 MINUTE_MS = 60_000
 #: Minutes are kept apart for so long; then hours.
@@ -81,20 +84,25 @@ class Store:
     retention: Retention
     _lock: BinaryIO
     _database: sqlite3.Connection
+    jury: Jury | None = None
+    clock: Callable[[], int] = time.time_ns
     _last_seq: int = 0
     _series: dict[tuple[str, ...], int] = field(default_factory=dict)
     _names: dict[Counted, int] = field(default_factory=dict)
     _per_kind: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def open(cls, path: Path, *, topic: str, retention: Retention) -> Self:
-        """Raises `UsageError` when another feed holds it, or it holds another topic, `StateError` when it is none."""
+    def open(cls, path: Path, *, topic: str, retention: Retention, gate: Gate | None = None) -> Self:
+        """Raises `UsageError` when another feed holds it, or it holds another topic or gate, `StateError` when it is
+        none.
+        """
         lock = _locked(path)
         try:
             database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             with _said(path):
-                _prepare(database, path, topic)
-            store = cls(path, topic, retention, lock, database)
+                _prepare(database, path, {"topic": topic, "gate": "" if gate is None else gate.digest})
+            jury = None if gate is None else Jury(gate, database)
+            store = cls(path, topic, retention, lock, database, jury)
             with _said(path):
                 store._load()
         except BaseException:
@@ -124,8 +132,18 @@ class Store:
             for record, found in read:
                 self._enter(batch, record, found)
                 batch.positions[record.partition.number] = record.offset + 1
+            self._judge(batch)
             self._write(batch)
         return Folded(tuple(batch.events), batch.outcomes, tuple(batch.comparisons))
+
+    def judge(self) -> tuple[Event, ...]:
+        """Verdicts that are due though nothing new was read."""
+        if self.jury is None or not self.jury.is_due(self.clock()):
+            return ()
+        with self._transaction():
+            batch = _Batch()
+            self._judge(batch)
+        return tuple(batch.events)
 
     def pass_to(self, positions: Mapping[Partition, int]) -> None:
         """The reader has gone on to there: offsets without a record (transaction markers) hold nothing to fold."""
@@ -175,6 +193,8 @@ class Store:
         self._last_seq += 1
         line = line_of(comparison, record, self._last_seq)
         self._keep(line, series, record.value)
+        if self.jury is not None:
+            self.jury.enter(comparison)
         batch.outcomes["folded"] += 1
         batch.comparisons.append(comparison)
         batch.events.append(Event(kind="comparison", seq=line.seq, data=msgspec.json.encode(line), line=line))
@@ -194,6 +214,8 @@ class Store:
             row,
         ).rowcount
         batch.outcomes["watermark"] += 1
+        if changed and self.jury is not None:
+            self.jury.advance(mark)
         if changed:
             told = Mark(run_id=row[0], topic=row[1], partition=row[2], offset=row[3], emitted_at=row[4])
             batch.events.append(Event(kind="watermark", seq=None, data=msgspec.json.encode(told), run_id=row[0]))
@@ -203,6 +225,11 @@ class Store:
         where = (record.partition.number, record.offset, record.timestamp_ms)
         row = (None, *where, bounded(str(error)), len(record.value), digest, head)
         self._database.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _judge(self, batch: _Batch) -> None:
+        if self.jury is not None:
+            for verdict in self.jury.write(now=self.clock()):
+                batch.events.append(Event(kind="verdict", seq=None, data=encode(verdict), run_id=verdict.run_id))
 
     # -- one batch ----------------------------------------------------------------------------------------------
 
@@ -250,6 +277,8 @@ class Store:
         self._names = {Counted(kind, text): name for name, kind, text in rows}
         self._per_kind = Counter(counted.kind for counted in self._names)
         self._series = {tuple(row[1:]): row[0] for row in self._database.execute("SELECT * FROM series")}
+        if self.jury is not None:
+            self.jury.load()
         (newest,) = self._database.execute("SELECT MAX(seq) FROM comparisons").fetchone()
         self._last_seq = newest or 0
 
@@ -297,22 +326,30 @@ def _locked(path: Path) -> BinaryIO:
     return lock
 
 
-def _prepare(database: sqlite3.Connection, path: Path, topic: str) -> None:
+def _prepare(database: sqlite3.Connection, path: Path, made_for: Mapping[str, str]) -> None:
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may lose the last batches: read again
     (found,) = database.execute("PRAGMA user_version").fetchone()
     if not found and not database.execute("SELECT COUNT(*) FROM sqlite_schema").fetchone()[0]:
         database.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-        database.execute("INSERT INTO meta VALUES ('topic', ?)", (topic,))
+        database.executemany("INSERT INTO meta VALUES (?, ?)", list(made_for.items()))
         return
     if found != VERSION:
         raise StateError(
             f"feed_state: {path} has tables of version {found}, this program knows version {VERSION}; name another "
             "file, and the feed folds the topic again from its beginning"
         )
-    (held,) = database.execute("SELECT value FROM meta WHERE name = 'topic'").fetchone() or (topic,)
-    if held != topic:
-        raise UsageError(f"feed_state: {path} holds what was folded from {held}, not from {topic}; name another file")
+    held = dict(database.execute("SELECT name, value FROM meta").fetchall())
+    if held["topic"] != made_for["topic"]:
+        raise UsageError(
+            f"feed_state: {path} holds what was folded from {held['topic']}, not from {made_for['topic']}; "
+            "name another file"
+        )
+    if held["gate"] != made_for["gate"]:
+        raise UsageError(
+            f"feed_state: {path} was folded with {held['gate'][:15] or 'no gate'}, now the gate is "
+            f"{made_for['gate'][:15] or 'none'}; name another file, and the topic is folded again from its beginning"
+        )
 
 
 @contextmanager

@@ -209,6 +209,11 @@ def gate_of(piece: Piece) -> Gate:
         raise BundleError(issues, what="gate") from None
 
 
+def gate_from(document: Json) -> Gate:
+    """A gate as a verdict carries it. Raises `BundleError`."""
+    return gate_of(Piece(Path("verdict"), document, ("gate",)))
+
+
 def gate_in(baseline: Bundle) -> Gate | None:
     """The gate in the baseline's rollout policy, if it has one."""
     policy = baseline.rollout_policy

@@ -70,6 +70,8 @@ class PartitionDocket:
             self.duplicates += 1
         else:
             self._waiting.setdefault(ballot.offset, {})[ballot.comparison_id] = ballot
+            if self.conversations.changes is not None:
+                self.conversations.changes.entered.append(ballot)
 
     def advance(self, offset: int) -> None:
         """Everything below `offset` is there. Offsets never go back."""
@@ -113,14 +115,14 @@ class Docket:
             return
         self.run = self.run or Run.of(comparison)
         source = comparison.source
-        self._partition(source.topic, source.partition).enter(ballot_of(comparison, self._box.signals))
+        self.partition(source.topic, source.partition).enter(ballot_of(comparison, self._box.signals))
 
     def counts(self, comparison: Comparison) -> bool:
         return comparison.admitted_as == "baseline" and comparison.mode in (self.gate.mode, "recorded")
 
     def advance(self, topic: str, partition: int, offset: int) -> None:
         """A watermark: everything of that partition below `offset` has been entered."""
-        self._partition(topic, partition).advance(offset)
+        self.partition(topic, partition).advance(offset)
 
     def finish(self) -> None:
         """The run is complete: nothing more will come."""
@@ -174,7 +176,8 @@ class Docket:
         each = sorted(self._partitions.items())
         return tuple(Prefix(topic=topic, partition=number, offset=it.position) for (topic, number), it in each)
 
-    def _partition(self, topic: str, number: int) -> PartitionDocket:
+    def partition(self, topic: str, number: int) -> PartitionDocket:
+        """The docket of one source partition, made when it is first asked for."""
         key = (topic, number)
         if key not in self._partitions:
             self._partitions[key] = PartitionDocket.empty(self._box)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import exp, inf, log
 
+import msgspec
 import numpy as np
 
 from comparators.differences import STEPS, band, certifiable, log_e_harm, log_e_safe, mean, more_pairs, places
@@ -20,6 +21,11 @@ from replay.verdict import MetricEvidence, Standing
 
 _BINS = 2 * STEPS + 1
 _EXEMPLARS = 5
+#: What is kept beside the counts.
+_KEPT = (
+    "conversations", "turns", "failed", "failed_alike", "guessed", "laned", "first_at", "last_at", "uncalibrated",
+    "exemplars",
+)  # fmt: skip
 #: Ends of what a difference may be: the candidate's best case and its worst.
 _BEST, _WORST = 0, 1
 
@@ -95,6 +101,22 @@ class Evidence:
         self._see(other.last_at)
         self.uncalibrated = [ours or theirs for ours, theirs in zip(self.uncalibrated, other.uncalibrated, strict=True)]
         self.exemplars = [sorted({*a, *b})[:_EXEMPLARS] for a, b in zip(self.exemplars, other.exemplars, strict=True)]
+
+    def dump(self) -> bytes:
+        """Everything, in a few bytes per value that occurred. `load` reads it back, bit for bit."""
+        kept = {name: getattr(self, name) for name in _KEPT}
+        counts = {name: _sparse(getattr(self, name).counts) for name in ("candidate", "placebo")}
+        return msgspec.msgpack.encode({**kept, "unknown": self.unknown.tolist(), **counts})
+
+    @classmethod
+    def load(cls, gate: Gate, data: bytes) -> Evidence:
+        found = msgspec.msgpack.decode(data)
+        evidence = cls(gate, **{name: found[name] for name in _KEPT})
+        evidence.unknown = np.array(found["unknown"], np.int64)
+        for name in ("candidate", "placebo"):
+            places_, numbers = found[name]
+            getattr(evidence, name).counts.reshape(-1)[places_] = numbers
+        return evidence
 
     def metrics(self) -> tuple[MetricEvidence, ...]:
         return tuple(self._metric(row, metric) for row, metric in enumerate(self.gate.metrics))
@@ -184,6 +206,12 @@ class Evidence:
         if at is not None:
             self.first_at = at if self.first_at is None else min(self.first_at, at)
             self.last_at = at if self.last_at is None else max(self.last_at, at)
+
+
+def _sparse(counts: Ints) -> tuple[list[int], list[int]]:
+    flat = counts.reshape(-1)
+    held = np.flatnonzero(flat)
+    return held.tolist(), flat[held].tolist()
 
 
 def _stacked(votes: Sequence[Ends]) -> Ends:

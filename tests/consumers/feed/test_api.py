@@ -37,7 +37,7 @@ async def test_the_summary_says_what_was_folded_and_how_far(feed):
     async with serving(feed, [*comparisons(60), b"junk"]):
         found = await feed.get("/api/summary")
         assert sum(lane["comparisons"] for run in found["runs"] for lane in run["lanes"]) == 60
-        assert found["verdict"] is None
+        assert found["verdicts"] == {}
         assert found["records"] == {"folded": 60, "refused": 1}
         assert sum(p["offset"] for p in found["positions"]) == 61
         assert found["runs"][0]["not_exercised"] == ["retriever"]
@@ -65,7 +65,7 @@ async def test_the_description_names_every_path_and_parameter(feed):
     async with serving(feed, comparisons(5)):
         document = await feed.get("/openapi.json")
         assert set(document["paths"]) == {
-            "/api/summary", "/api/comparisons", "/events", "/metrics", "/healthz", "/readyz", "/openapi.json",
+            "/api/summary", "/api/comparisons", "/api/verdicts", "/events", "/metrics", "/healthz", "/readyz", "/openapi.json",
         }  # fmt: skip
         for path, operations in document["paths"].items():
             if path != "/events":
@@ -213,7 +213,7 @@ async def test_one_listener_too_many_is_told_to_come_back(feed):
 
 # -- who is answered --------------------------------------------------------------------------------------------
 
-PATHS = ["/api/summary", "/api/comparisons", "/events", "/metrics", "/openapi.json", "/nothing"]
+PATHS = ["/api/summary", "/api/comparisons", "/api/verdicts", "/events", "/metrics", "/openapi.json", "/nothing"]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -1,0 +1,56 @@
+"""Whether two verdicts say the same: what an auditor who folds the comparisons again has to find out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from math import isclose
+
+from replay.comparison import Comparison
+from replay.exact_json import Json, loads
+from replay.gate.config import Gate, gate_from
+from replay.gate.docket import Docket
+from replay.verdict import Verdict
+from replay.wire import encode
+
+#: Sums of logarithms differ in the last places between machines.
+_TOLERANCE = 1e-9
+#: When it was written is no part of what a verdict says.
+_DATED = frozenset({"emitted_at"})
+
+
+def refold(verdict: Verdict, comparisons: Iterable[Comparison], gate: Gate | None = None) -> Verdict | None:
+    """The verdict on the same prefix of the same run, by its own gate or another one; null without comparisons."""
+    docket = Docket(gate or gate_from(verdict.gate))
+    for comparison in comparisons:
+        if comparison.run_id == verdict.run_id:
+            docket.enter(comparison)
+    if verdict.complete:
+        docket.finish()
+    else:
+        for prefix in verdict.prefixes:
+            docket.advance(prefix.topic, prefix.partition, prefix.offset)
+    return docket.verdict(now=None)
+
+
+def differences(one: Verdict, other: Verdict) -> list[str]:
+    """Where two verdicts differ, as paths; empty when they say the same."""
+    return list(_differing(loads(encode(one)), loads(encode(other)), ""))
+
+
+def _differing(one: Json, other: Json, path: str) -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted(one.keys() | other.keys()):
+            if path or name not in _DATED:
+                yield from _differing(one.get(name), other.get(name), f"{path}.{name}" if path else name)
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            yield from _differing(*pair, f"{path}[{index}]")
+    elif not _equal(one, other):
+        yield path
+
+
+def _equal(one: Json, other: Json) -> bool:
+    if isinstance(one, float) or isinstance(other, float):
+        both = all(isinstance(value, int | float) for value in (one, other))
+        return both and isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    return bool(one == other)

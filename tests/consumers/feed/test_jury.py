@@ -1,0 +1,171 @@
+"""The gate in the feed: the same verdict as a plain fold, wherever it was killed and however it was delivered."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from consumers.feed import jury as jury_module
+from consumers.feed.queries import Queries
+from consumers.feed.selection import FOR_VERDICTS, parse_selection
+from consumers.feed.store import Retention, Store
+from consumers.stream import Partition, Received
+from judged import gate, pair, side
+from replay.comparison import Comparison, Source, Watermark, replace
+from replay.errors import UsageError
+from replay.gate.docket import Docket
+from replay.verdict import Verdict
+from replay.wire import decode, encode
+
+LATE, CALM = side(escalates=True), side()
+GATE = gate(idle="2s")
+KEEP = Retention(comparisons=10_000, days=30)
+SECOND = 10**9
+
+
+class Clock:
+    now = SECOND
+
+    def __call__(self) -> int:
+        self.now += 2 * SECOND  # every look is due
+        return self.now
+
+
+def opened(tmp_path, the_gate=GATE):
+    store = Store.open(tmp_path / "feed.sqlite", topic="comparisons", retention=KEEP, gate=the_gate)
+    store.clock = Clock()
+    return store
+
+
+def stream(count, *, worse, seed=0, partitions=1, lag=5):
+    """Comparisons out of order, each partition's watermarks behind them."""
+    chance = random.Random(seed)
+    records: list[tuple[float, Comparison | Watermark]] = []
+    for number in range(count):
+        source = Source(topic="traces", partition=number % partitions, offset=number // partitions)
+        both = pair(number, LATE if number % worse == 0 else CALM, conversation_id=f"c{number // 4}")
+        records += [(number + chance.random() * lag, replace(it, source=source)) for it in both]
+        mark = Watermark(run_id="run", topic="traces", partition=source.partition, offset=source.offset + 1)
+        records.append((number + lag, mark))
+    return [record for _, record in sorted(records, key=lambda it: it[0])]
+
+
+def received(records, first=0):
+    at = Partition("comparisons", 0)
+    return [Received(at, first + n, encode(record), timestamp_ms=1) for n, record in enumerate(records)]
+
+
+def plain(records):
+    docket = Docket(GATE)
+    for record in records:
+        if isinstance(record, Comparison):
+            docket.enter(record)
+        else:
+            docket.advance(record.topic, record.partition, record.offset)
+    return docket.verdict(now=None)
+
+
+def latest(store):
+    found = Queries(store.path, store.topic).verdicts(parse_selection([], FOR_VERDICTS, now=None))
+    return [replace_time(decode(Verdict, bytes(it))) for it in found.verdicts]
+
+
+def replace_time(verdict):
+    return type(verdict)(**{name: getattr(verdict, name) for name in verdict.__struct_fields__} | {"emitted_at": None})
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("seed", range(3))
+def test_it_says_what_a_plain_fold_says_wherever_it_was_killed(tmp_path, seed, partitions):
+    records, chance = stream(160, worse=5, seed=seed, partitions=partitions), random.Random(seed)
+    store, at = opened(tmp_path), 0
+    while at < len(records):
+        size = chance.randrange(1, 40)
+        store.fold(received(records[at : at + size], at))
+        at += size
+        if chance.random() < 0.5:
+            store.close()
+            store = opened(tmp_path)
+    assert latest(store)[0] == plain(records)
+    assert latest(store)[0].conversations > 20
+    store.close()
+
+
+def test_a_batch_that_fails_leaves_no_trace_in_the_dockets(tmp_path, monkeypatch):
+    records = stream(60, worse=5)
+    store = opened(tmp_path)
+    store.fold(received(records[:90]))
+
+    def full(*_):
+        raise RuntimeError("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(jury_module.Jury, "_keep_partition", full)
+        with pytest.raises(RuntimeError):
+            store.fold(received(records[90:], 90))
+    store.fold(received(records[90:], 90))
+    assert latest(store)[0] == plain(records)
+    store.close()
+
+
+def test_delivered_twice_it_counts_once(tmp_path):
+    records = stream(60, worse=5)
+    store = opened(tmp_path)
+    store.fold(received(records))
+    store.fold(received(records, len(records)))
+    assert latest(store)[0] == plain(records)
+    store.close()
+
+
+def test_each_change_of_mind_is_told_once(tmp_path):
+    records = stream(400, worse=2)
+    store = opened(tmp_path)
+    told = []
+    for start in range(0, len(records), 50):
+        folded = store.fold(received(records[start : start + 50], start))
+        told += [decode(Verdict, event.data).decision for event in folded.events if event.kind == "verdict"]
+    assert told[0] == "hold"
+    assert told[-1] == "roll_back"
+    assert len(told) == len(latest(store))
+    assert [run_id for _, run_id, _ in store.jury.untold()] == ["run"] * len(told)
+    store.jury.told(number for number, _, _ in store.jury.untold())
+    assert store.jury.untold() == []
+    store.close()
+
+
+def test_without_a_watermark_nobody_has_voted(tmp_path):
+    store = opened(tmp_path)
+    store.fold(received([record for record in stream(60, worse=5) if isinstance(record, Comparison)]))
+    (verdict,) = latest(store)
+    assert (verdict.decision, verdict.reasons[0].code, verdict.conversations) == ("hold", "no_evidence", 0)
+    store.close()
+
+
+def test_a_verdict_that_is_due_comes_without_anything_new(tmp_path):
+    store = opened(tmp_path)
+    store.clock = lambda: SECOND
+    store.fold(received(stream(20, worse=5)))
+    store.clock = lambda: SECOND + 1
+    store.fold(received(stream(20, worse=5, seed=1), 60))
+    before = latest(store)
+    assert store.judge() == ()
+    store.clock = lambda: 3 * SECOND
+    store.judge()
+    assert len(latest(store)) >= len(before)
+    store.close()
+
+
+def test_what_was_folded_with_another_gate_is_not_gone_on_with(tmp_path):
+    opened(tmp_path).close()
+    for other in (None, gate(max_pairs=7)):
+        with pytest.raises(UsageError, match="name another file"):
+            opened(tmp_path, other)
+
+
+def test_nothing_is_kept_of_conversations_that_have_voted(tmp_path):
+    store = opened(tmp_path)
+    store.fold(received(stream(160, worse=5)))
+    (left,) = store.jury.database.execute("SELECT COUNT(*) FROM ballots").fetchone()
+    assert left < 40
+    store.close()
