@@ -40,6 +40,9 @@ class Intake:
         decision = self.admission.decide(trace)
         if isinstance(decision, Refused):
             return decision
-        source = Source(topic=record.partition.topic, partition=record.partition.number, offset=record.offset)
+        where = record.partition
+        source = Source(
+            topic=where.topic, partition=where.number, offset=record.offset, timestamp_ms=record.timestamp_ms or None
+        )
         jobs = jobs_of(trace, decision, planner=self.planner, design=self.design, source=source)
         return [job for job in jobs if not self.is_done(job.plan.unit.comparison_id)]

@@ -49,11 +49,15 @@ REFUSALS: dict[str, str] = {
 
 
 class Source(Record, frozen=True, kw_only=True):
-    """Where the trace was read. A file is a topic with one partition; its offset is the line, from 0."""
+    """Where the trace was read. A file is a topic with one partition; its offset is the line, from 0.
+
+    `timestamp_ms`: of the record, ms since the epoch; a line of a file has none.
+    """
 
     topic: str
     partition: int = 0
     offset: int = 0
+    timestamp_ms: int | None = None
 
 
 class Score(Record, frozen=True, kw_only=True):

@@ -21,14 +21,16 @@ _DATED = frozenset({"emitted_at"})
 def refold(verdict: Verdict, comparisons: Iterable[Comparison], gate: Gate | None = None) -> Verdict | None:
     """The verdict on the same prefix of the same run, by its own gate or another one; null without comparisons."""
     docket = Docket(gate or gate_from(verdict.gate))
+    ends = {(prefix.topic, prefix.partition): prefix.offset for prefix in verdict.prefixes}
     for comparison in comparisons:
-        if comparison.run_id == verdict.run_id:
+        source = comparison.source
+        within = source.offset < ends.get((source.topic, source.partition), 0)
+        if comparison.run_id == verdict.run_id and within:
             docket.enter(comparison)
+    for (topic, partition), offset in ends.items():
+        docket.advance(topic, partition, offset)
     if verdict.complete:
         docket.finish()
-    else:
-        for prefix in verdict.prefixes:
-            docket.advance(prefix.topic, prefix.partition, prefix.offset)
     return docket.verdict(now=None)
 
 

@@ -13,6 +13,7 @@ from replay.trace import Record
 
 #: Attributes of a trace by which slices are made: short texts, whole numbers, yes and no.
 _LONGEST_ATTRIBUTE = 80
+_MS_NS = 1_000_000
 _MOST_ATTRIBUTES = 20
 
 _FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
@@ -23,8 +24,9 @@ _SCORED = frozenset({"compared", "censored"})
 class Ballot(Record, frozen=True, kw_only=True, array_like=True):
     """One replay, ready to be counted. `values` and `production` go by the signals of the gate, null = unknown.
 
-    `at`: when production served the request, ns since the epoch. `failed`: the disposition of a replay that gave no
-    scores. `guessed`: a stub had no true answer, so that from there on nothing is known for sure.
+    `at`: when production served the request, or else when that was recorded, ns since the epoch. `failed`: the
+    disposition of a replay that gave no scores. `guessed`: a stub had no true answer, so that from there on nothing
+    is known for sure.
     """
 
     offset: int
@@ -58,7 +60,7 @@ def ballot_of(comparison: Comparison, signals: Sequence[Signal]) -> Ballot:
         trace_id=comparison.trace_id,
         conversation=comparison.conversation_id,
         turn=comparison.turn,
-        at=comparison.production_started_at,
+        at=_served_at(comparison),
         lane=comparison.lane,
         sample=comparison.sample,
         lane_probability=comparison.lane_probability,
@@ -94,6 +96,13 @@ def known_or_not(value: float | None, worst: float) -> Bounds:
 
 def worst_of(signal: Signal) -> float:
     return inf if signal.nature == "quantity" else 1.0
+
+
+def _served_at(comparison: Comparison) -> int | None:
+    if comparison.production_started_at is not None:
+        return comparison.production_started_at
+    recorded = comparison.source.timestamp_ms
+    return None if recorded is None else recorded * _MS_NS
 
 
 def _production(signal: Signal, comparison: Comparison) -> float | None:

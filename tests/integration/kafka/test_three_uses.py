@@ -136,3 +136,51 @@ def test_a_topic_that_is_not_there_is_said_before_anything_starts(stand, bundles
     assert f"there is no topic {stand.traces}" in refused.stderr
     assert "topics create" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
+
+
+GATE = """
+gate:
+  metrics:
+    - {id: tool_mismatch, kind: paired_binary, margin: 0.2}
+    - {id: escalation, kind: paired_binary, margin: 0.3}
+    - {id: failed_calls, kind: paired_binary, margin: 0.3, dry_run: true}
+"""
+
+
+def test_run_window_and_feed_come_to_the_same_verdict(stand, model_of, bundle_of, tmp_path):
+    """With a lane that plays production's own recording again; and whoever folds the topic again agrees."""
+    stand.create(partitions=3)
+    traces = tmp_path / "traces.jsonl"
+    requests = [json.loads(line) | {"conversation_id": None} for line in banking_traces(tmp_path)]
+    traces.write_text("".join(f"{json.dumps(request)}\n" for request in requests))
+    stand.run("traces", "produce", traces)
+    (tmp_path / "gate.yaml").write_text(GATE)
+    gate = ("--gate", tmp_path / "gate.yaml")
+    lanes = (
+        "--baseline", bundle_of(BANKING, PRODUCTION, model_of(BANKING, PRODUCTION)),
+        "--candidate", bundle_of(BANKING, CANDIDATE, model_of(BANKING, CANDIDATE)), "--lane-share", "1",
+    )  # fmt: skip
+    with stand.member(tmp_path / "worker.log", *lanes) as worker:
+        eventually(lambda: stand.lag(*lanes)["lag"] == 0, 90, alive=worker)
+        worker.terminate()
+    by_run = json.loads(shadow_replay("run", traces, *lanes, *gate, "--out", tmp_path / "out", "--json", check=1).stdout)
+    by_window = json.loads(stand.run("window", *lanes, *gate, "--from", "1h ago", "--json", check=1).stdout)
+    with Feed(stand, tmp_path, *gate) as feed:
+        eventually(lambda: feed.folded > 0 and feed.caught_up, 30)
+        runs = {run["run_id"] for run in feed.get("/api/summary")["runs"]}
+        (worker_run,) = runs - {by_window["run_id"]}
+        eventually(lambda: said(feed, worker_run)["conversations"] == 32, 30)
+        by_feed = said(feed, worker_run)
+    for verdict in (by_window["verdict"], by_feed):
+        for name in ("decision", "reasons", "metrics", "placebo", "conversations", "calibrated", "gate_sha256"):
+            assert verdict[name] == by_run["verdict"][name], name
+    assert by_feed["calibrated"]
+    assert [metric["pairs"] for metric in by_feed["metrics"]] == [32, 32, 32]
+    told = [item["run_id"] for item in stand.of_schema(stand.verdicts, "verdict/1")]
+    assert set(told) == {worker_run, by_window["run_id"]}
+    for run_id in (worker_run, by_window["run_id"]):
+        assert "found again from" in stand.run("gate", "refold", "--run", run_id).stdout
+
+
+def said(feed, run_id):
+    return feed.get(f"/api/verdicts?run={run_id}&limit=1")["verdicts"][0]
