@@ -19,6 +19,8 @@ import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from comparators.calls import CanonicalCall, Effect, Leaf, LeafKind
+from comparators.claimwords import Lexicon, ToolWords
+from comparators.language import english
 from replay.errors import RecordError
 from replay.exact_json import Json, loads
 
@@ -59,10 +61,21 @@ class DeclaredEffect(_Model):
 
 
 class Claims(_Model):
-    """Words in which an answer claims that this tool's action has happened."""
+    """Words in which an answer claims that this tool's action has happened, beyond those its name lends.
+
+    `verbs` are infinitives or participles, `nominalisations` nouns of the action ("cancellation"), `side_effects`
+    nouns of what its success brings about ("refund").
+    """
 
     verbs: list[str] = []
     objects: list[str] = []
+    nominalisations: list[str] = []
+    side_effects: list[str] = []
+
+    def words_of(self, tool: str) -> ToolWords:
+        return ToolWords(
+            tool, tuple(self.verbs), tuple(self.objects), tuple(self.nominalisations), tuple(self.side_effects)
+        )
 
 
 class ToolContract(_Model):
@@ -301,6 +314,17 @@ class Tooling:
         if tool in self._production and tool in self._replay and call.arguments is not None:
             return self._production[tool]._entities(call.arguments)  # noqa: SLF001 - same module, same noun
         return call.entities
+
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """In which words an answer claims that a tool has acted: those of both bundles, so that none can be lost."""
+        names = dict.fromkeys((*self._production, *self._replay))
+        acting = [name for name in names if self.effect(name) is not Effect.READ]
+        sides = (self._production, self._replay)
+        return Lexicon.of(
+            (readers[name].contract.claims.words_of(name) for name in acting for readers in sides if name in readers),
+            english(),
+        )
 
     def _reader(self, first: dict[str, ContractReader], second: dict[str, ContractReader], tool: str) -> ContractReader:
         return first.get(tool) or second.get(tool) or self._undeclared(tool)

@@ -13,8 +13,10 @@ from decimal import Decimal
 from hashlib import sha256
 
 from comparators.calls import CallEvent, CallPair, Effect
+from comparators.claims import ClaimPair
 from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
+from replay.deeds import recorded_claims, replayed_claims
 from replay.execution import Attempt, Plan, Taken, add_usage
 from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
@@ -54,6 +56,7 @@ class Pair:
     production: Side
     replay: Side
     calls: CallPair
+    claims: ClaimPair
     production_answer: str | None
     replay_answer: str | None
     production_decisions: tuple[DecisionEvent, ...]
@@ -69,6 +72,7 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
     steps = recorded_steps(plan.trace)
     forced = attempt.mode == "forced"
     answer, did_not_answer = _forced_answer(steps, attempt) if forced else (attempt.answer, False)
+    recorded = production_answer(plan.trace, steps)
     return Pair(
         production=production_side(plan.trace, plan.tooling, baseline_prices),
         replay=replay_side(attempt),
@@ -76,7 +80,15 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
             tuple(_production_events(steps, plan.tooling, by_step=forced)),
             tuple(_replay_events(attempt.taken, plan.tooling, by_step=forced)),
         ),
-        production_answer=production_answer(plan.trace, steps),
+        claims=ClaimPair(
+            recorded_claims(plan.trace, steps, recorded, plan.tooling),
+            # A forced answer follows production's path, whatever the replay would have called on its own.
+            recorded_claims(plan.trace, steps, answer, plan.tooling)
+            if forced
+            else replayed_claims(plan.trace, attempt.taken, answer, plan.tooling),
+            plan.tooling.lexicon,
+        ),
+        production_answer=recorded,
         replay_answer=answer,
         production_decisions=tuple(_production_decisions(plan.trace, steps, plan.tooling)),
         replay_decisions=tuple(_replay_decisions(attempt.taken)),
@@ -92,6 +104,7 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
 def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair:
     """Two recordings of the same task. Nothing was replayed: both sides are read through the same contracts."""
     ours, theirs = recorded_steps(production), recorded_steps(candidate)
+    answers = production_answer(production, ours), production_answer(candidate, theirs)
     return Pair(
         production=production_side(production, tooling, None),
         replay=production_side(candidate, tooling, None),
@@ -99,8 +112,13 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
             tuple(_production_events(ours, tooling, by_step=False)),
             tuple(_production_events(theirs, tooling, by_step=False)),
         ),
-        production_answer=production_answer(production, ours),
-        replay_answer=production_answer(candidate, theirs),
+        claims=ClaimPair(
+            recorded_claims(production, ours, answers[0], tooling),
+            recorded_claims(candidate, theirs, answers[1], tooling),
+            tooling.lexicon,
+        ),
+        production_answer=answers[0],
+        replay_answer=answers[1],
         production_decisions=tuple(_production_decisions(production, ours, tooling)),
         replay_decisions=tuple(_production_decisions(candidate, theirs, tooling)),
         first_divergence=first_divergence(
