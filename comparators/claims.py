@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from comparators.calls import Effect, Outcome
-from comparators.claimscan import Claim, Tier, claims_in
+from comparators.claimscan import Claim, claims_in
 from comparators.claimwords import Lexicon
+from comparators.clauses import Tier
 from comparators.language import Language
 from comparators.sentences import letters, tokens
 from comparators.spec import Column, Evidence, Status, Statuses, column, overridden

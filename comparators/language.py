@@ -21,8 +21,12 @@ class Language:
     irregular: Mapping[str, tuple[str, ...]]
     #: Verbs of action, which need not come first in the name of a tool (`crm_create_lead`).
     verbs: frozenset[str]
+    #: Verbs of action that mean the same wherever they are used.
+    synonyms: tuple[frozenset[str], ...]
     #: Participles that say of a noun of action that it took place: the cancellation has been *processed*.
     completing: frozenset[str]
+    #: Verbs that bring their object about, so that it takes place itself: *make* a payment.
+    light: frozenset[str]
     #: Words that name nothing.
     function_words: frozenset[str]
 
@@ -46,6 +50,18 @@ class Language:
     #: Join a participle to the one before it.
     coordinators: frozenset[str]
 
+    #: "gone ahead and" is no deed, and what follows it is.
+    leading: frozenset[str]
+    #: Before "have been" they leave it unsaid: *to* have been cancelled, those *that* have been cancelled.
+    unasserting: frozenset[str]
+
+    #: Behind a past passive they put the deed before this conversation, as "on", "at" do before one of `calendar`.
+    past: frozenset[str]
+    at: frozenset[str]
+    calendar: frozenset[str]
+    #: At the head of a clause they take it for known: *since* it was booked.
+    presupposing: frozenset[str]
+
     #: Modal, future, negation, condition, request: before the verb in its clause, nothing is asserted.
     blockers: frozenset[str]
     #: What follows was read or heard, not done: I *see* that it has been cancelled.
@@ -58,9 +74,17 @@ class Language:
     #: End a clause. "and" does so before a pronoun that must be a subject, one of `nominatives`.
     boundaries: frozenset[str]
     nominatives: frozenset[str]
+    #: End the object of a verb.
+    prepositions: frozenset[str]
+    #: Stand for an object that was named elsewhere.
+    pronouns: frozenset[str]
 
     #: How a user agrees to what was proposed.
     consents: frozenset[str]
+
+    def synonyms_of(self, verb: str) -> frozenset[str]:
+        """The other verbs that mean the same."""
+        return frozenset().union(*(group for group in self.synonyms if verb in group)) - {verb}
 
 
 @cache
@@ -69,4 +93,5 @@ def english() -> Language:
     text = files("comparators").joinpath("data/english.json").read_text(encoding="utf-8")
     fields = json.loads(text)
     irregular = {verb: tuple(forms) for verb, forms in fields.pop("irregular").items()}
-    return Language(irregular=irregular, **{name: frozenset(words) for name, words in fields.items()})
+    synonyms = tuple(map(frozenset, fields.pop("synonyms")))
+    return Language(irregular=irregular, synonyms=synonyms, **{name: frozenset(words) for name, words in fields.items()})

@@ -71,7 +71,7 @@ def heads(phrases: Iterable[str], language: Language) -> frozenset[str]:
     return _all_numbers(found[-1] for found in words if found and found[-1] not in language.function_words)
 
 
-def things(phrase: str, language: Language) -> frozenset[str]:
+def things_of(phrase: str, language: Language) -> frozenset[str]:
     """Every word of a phrase that can name something, in both numbers. Participles before a noun describe it."""
     words = [word for word in words_of_name(phrase) if len(word) > 1 and word not in language.function_words]
     naming = [word for place, word in enumerate(words) if place == len(words) - 1 or not word.endswith(("ed", "ing"))]
