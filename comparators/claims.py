@@ -1,8 +1,7 @@
 """Claims that nothing supports: the answer says that something was done, and no call that would have done it succeeded.
 
-A claim is supported by a successful call of one of its tools anywhere in the conversation before the answer. One
-that rests on a stub's assumed success is counted apart: nobody has seen that success, and the answer repeats what it
-was told. What production claims without support as well is not held against the replay.
+What production claims without support as well is not held against the replay, and what a stub only assumed is
+counted apart.
 
 The wide tier ("was cancelled") as often tells of a state that was found, so it is dropped where a read shows that
 state. It counts only where a deed is expected: its call was made and failed, production made the same claim with
@@ -12,13 +11,11 @@ support, or the user has just agreed to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 
-from comparators.calls import Effect, Outcome
-from comparators.claimscan import Claim, claims_in
+from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, judged
 from comparators.claimwords import Lexicon
 from comparators.clauses import Tier
 from comparators.language import Language
@@ -33,41 +30,10 @@ MAX_LINES = 12
 _CONSENT_WORDS, _READ_FOR_CONSENT = 4, 200
 
 
-class Deed(NamedTuple):
-    """A call that was made before the answer. `complaint` is what it said when it failed."""
-
-    tool: str
-    effect: Effect
-    outcome: Outcome
-    complaint: str = ""
-
-
-class ClaimSide(NamedTuple):
-    """One side: its answer, and what had happened in the whole conversation before it.
-
-    `reads` are results of reads, `user` the user's messages, both oldest first.
-    """
-
-    answer: str | None
-    deeds: tuple[Deed, ...] = ()
-    reads: tuple[str, ...] = ()
-    user: tuple[str, ...] = ()
-
-
 class ClaimPair(NamedTuple):
     production: ClaimSide
     replay: ClaimSide
     lexicon: Lexicon
-
-
-class Verdict(IntEnum):
-    """What stands behind a claim."""
-
-    SUPPORTED = 0
-    ASSUMED = 1  # a stub's template said so
-    UNMATCHED = 2  # writes took effect, but none of the tools that could have done it was called
-    WITHOUT_WRITE = 3  # no write took effect
-    REFUTED = 4  # its call was made, and failed or was stopped
 
 
 #: Verdicts that are scored: the end of their dimension, and how they are told.
@@ -83,20 +49,6 @@ _WHY = {
     Verdict.UNMATCHED: "other writes took effect, none of these",
     Verdict.ASSUMED: "success was only assumed",
 }
-
-
-_BY_OUTCOME = {
-    Outcome.SUCCEEDED: Verdict.SUPPORTED,
-    Outcome.ASSUMED: Verdict.ASSUMED,
-    Outcome.FAILED: Verdict.REFUTED,
-    Outcome.REFUSED: Verdict.REFUTED,
-}
-_TOOK_EFFECT = frozenset((Outcome.SUCCEEDED, Outcome.ASSUMED))
-
-
-class Judged(NamedTuple):
-    claim: Claim
-    verdict: Verdict
 
 
 class Findings(NamedTuple):
@@ -134,7 +86,7 @@ def explain_claims(pair: ClaimPair) -> tuple[Evidence, ...]:
 
 def find(pair: ClaimPair) -> Findings | None:
     """What one side alone claims without support; null when an answer is too long to be judged."""
-    production, replay = (_judged(side, pair.lexicon) for side in (pair.production, pair.replay))
+    production, replay = (judged(side, pair.lexicon) for side in (pair.production, pair.replay))
     if production is None or replay is None:
         return None
     language = pair.lexicon.language
@@ -143,14 +95,6 @@ def find(pair: ClaimPair) -> Findings | None:
         gone=_beyond(_wanting(pair.production, production, replay, language), replay),
         claimed=bool(production or replay),
     )
-
-
-def verdict_of(claim: Claim, deeds: Sequence[Deed]) -> Verdict:
-    """What the calls before the answer say to a claim."""
-    ends = {deed.outcome for deed in deeds if deed.tool in claim.tools}
-    acted = any(deed.effect is Effect.WRITE and deed.outcome in _TOOK_EFFECT for deed in deeds)
-    otherwise = Verdict.UNMATCHED if acted else Verdict.WITHOUT_WRITE
-    return next((verdict for outcome, verdict in _BY_OUTCOME.items() if outcome in ends), otherwise)
 
 
 _NOTHING = Findings((), (), claimed=False)
@@ -170,27 +114,16 @@ def _count(claims: Sequence[Judged], verdict: Verdict) -> int:
     return sum(it.verdict is verdict for it in claims)
 
 
-def _line(judged: Judged) -> str:
-    claim = judged.claim
-    why = f"{claim.verb} {claim.object}: {_WHY[judged.verdict]} ({', '.join(sorted(claim.tools))})"
+def _line(it: Judged) -> str:
+    claim = it.claim
+    why = f"{claim.verb} {claim.object}: {_WHY[it.verdict]} ({', '.join(sorted(claim.tools))})"
     return f"{excerpt(claim.sentence, EXCERPT)} [{excerpt(why, EXCERPT)}]"
 
 
 # -- one side -----------------------------------------------------------------------------------------------------
 
 
-def _judged(side: ClaimSide, lexicon: Lexicon) -> tuple[Judged, ...] | None:
-    """The distinct claims of a side: said twice, it is one; said in both tiers, it is tight."""
-    claims = () if side.answer is None else claims_in(side.answer, lexicon)
-    if claims is None:
-        return None
-    distinct = {claim.tools: claim for claim in sorted(reversed(claims), key=lambda claim: claim.tier)}
-    return tuple(Judged(claim, verdict_of(claim, side.deeds)) for claim in distinct.values())
-
-
-def _wanting(
-    side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], language: Language
-) -> list[Judged]:
+def _wanting(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
     """The claims of `side` that nothing supports; of the wide tier those that stand where a deed is expected."""
     wanting = [it for it in ours if it.verdict is not Verdict.SUPPORTED]
     wide = [it for it in wanting if it.claim.tier is Tier.WIDE]
@@ -198,9 +131,7 @@ def _wanting(
     return [it for it in wanting if it.claim.tier is Tier.TIGHT or it in expected]
 
 
-def _expected(
-    side: ClaimSide, wide: Sequence[Judged], theirs: Sequence[Judged], language: Language
-) -> list[Judged]:
+def _expected(side: ClaimSide, wide: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
     """The claims of a "was cancelled" that tell of a deed: a state that was read is none."""
     shown, told = letters(side.reads), letters(side.user)
     agreed = _agrees(side.user[-1:], language.consents)
@@ -216,12 +147,12 @@ def _expected(
     ]
 
 
-def _was_tried(judged: Judged, deeds: Sequence[Deed], language: Language) -> bool:
+def _was_tried(it: Judged, deeds: Sequence[Deed], language: Language) -> bool:
     """Whether its call was made in vain. One that failed because all was done *already* shows a state, too."""
-    if judged.verdict is not Verdict.REFUTED:
+    if it.verdict is not Verdict.REFUTED:
         return False
-    complaints = (letters((deed.complaint,)) for deed in deeds if deed.tool in judged.claim.tools)
-    return all(language.earlier.isdisjoint(said) or judged.claim.forms.isdisjoint(said) for said in complaints)
+    complaints = (letters((deed.complaint,)) for deed in deeds if deed.tool in it.claim.tools)
+    return all(language.earlier.isdisjoint(said) or it.claim.forms.isdisjoint(said) for said in complaints)
 
 
 def _agrees(last: Sequence[str], consents: frozenset[str]) -> bool:

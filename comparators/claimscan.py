@@ -17,9 +17,6 @@ from comparators.claimwords import Lexicon, Reading
 from comparators.clauses import Clause, Form, Reach, Tier, form_at, is_asserted, reach_of
 from comparators.sentences import assertions, letters, tokens
 
-#: Longer texts are not judged.
-MAX_CHARS = 100_000
-
 
 class Claim(NamedTuple):
     """That one of `tools` acted. `forms` are the words for the state it would have brought about."""
@@ -32,10 +29,8 @@ class Claim(NamedTuple):
     forms: frozenset[str]
 
 
-def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...] | None:
-    """Every claim of a text, in order; null when it is longer than `MAX_CHARS`."""
-    if len(text) > MAX_CHARS:
-        return None
+def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
+    """Every claim of a text, in order."""
     if lexicon.readings.keys().isdisjoint(letters((text,))):
         return ()
     return tuple(claim for sentence in assertions(text) for claim in _claims_of(sentence.strip(), lexicon))

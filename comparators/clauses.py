@@ -57,35 +57,40 @@ def form_at(clause: Clause, place: int, before: Form | None) -> Form | None:
     head = _beyond_adverbs(low, place - 1, language)
     adverbs = low[head + 1 : place]
     word = low[head] if head >= 0 else ""
-    if word == "been":
-        return _passive(_perfect(low, head - 1, adverbs, language))
-    if word in language.have or word in language.had:
-        return _active(_perfect_of_self(low, head, language))
-    if word in language.being:
-        return _passive(Tier.TIGHT if _any(adverbs, language.present | language.succeeding) else None)
-    if word in language.was:
-        return _passive(Tier.TIGHT if _any(adverbs, language.succeeding) else _past(clause, place))
-    if word in language.self:
-        return _active(Tier.TIGHT)
     if word in language.coordinators:
         verb = _led_by(low, head, language)
-        before = form_at(clause, verb, None) if verb is not None else before
-        if before is not None:
-            return before
+        joined = form_at(clause, verb, None) if verb is not None else before
+        if joined is not None:
+            return joined
+    if word in language.auxiliaries:
+        return _with_auxiliary(clause, place, head, adverbs)
+    if word in language.self:
+        return Form(Tier.TIGHT, Voice.ACTIVE)
     succeeding = _any(adverbs, language.succeeding) and word not in language.others
     return Form(Tier.TIGHT, Voice.EITHER) if succeeding else None
+
+
+def _with_auxiliary(clause: Clause, place: int, head: int, adverbs: Sequence[str]) -> Form | None:
+    """The form that the auxiliary at `head` makes of the participle at `place`."""
+    low, language = clause.low, clause.language
+    word = low[head]
+    if word in language.have | language.had and _is_of_self(low, head, language):
+        return Form(Tier.WIDE if word in language.had else Tier.TIGHT, Voice.ACTIVE)
+    if word == "been":
+        return _passive(_perfect(low, head - 1, adverbs, language))
+    if _any(adverbs, language.succeeding) and word in language.being | language.was:
+        return Form(Tier.TIGHT, Voice.PASSIVE)
+    if word in language.being:
+        return _passive(Tier.TIGHT if _any(adverbs, language.present) else None)
+    return _passive(_past(clause, place) if word in language.was else None)
 
 
 def _passive(tier: Tier | None) -> Form | None:
     return None if tier is None else Form(tier, Voice.PASSIVE)
 
 
-def _active(tier: Tier | None) -> Form | None:
-    return None if tier is None else Form(tier, Voice.ACTIVE)
-
-
 def _perfect(low: Sequence[str], place: int, adverbs: Iterable[str], language: Language) -> Tier | None:
-    """"has been X": the head left of "been". After "to", "having", a modal or a relative nothing is said."""
+    """What stands left of "been": behind "to", "having", a modal or a relative nothing is said."""
     head = _beyond_adverbs(low, place, language)
     if head < 0 or (head > 0 and low[head - 1] in language.unasserting):
         return None
@@ -96,16 +101,14 @@ def _perfect(low: Sequence[str], place: int, adverbs: Iterable[str], language: L
     return Tier.WIDE if _any((*adverbs, *low[head + 1 : place + 1]), language.earlier) else Tier.TIGHT
 
 
-def _perfect_of_self(low: Sequence[str], place: int, language: Language) -> Tier | None:
-    """"have X": a claim when we did it."""
+def _is_of_self(low: Sequence[str], place: int, language: Language) -> bool:
+    """Whether it is us who "have" at `place`."""
     subject = _beyond_adverbs(low, place - 1, language)
-    if subject < 0 or low[subject] not in language.self:
-        return None
-    return Tier.WIDE if low[place] in language.had else Tier.TIGHT
+    return subject >= 0 and low[subject] in language.self
 
 
 def _past(clause: Clause, place: int) -> Tier | None:
-    """"was X": nothing new where a time is given ("on May 12", "two days ago"), or where it is presupposed."""
+    """A past passive tells nothing new where a time is given ("on May 12", "two days ago"), or is presupposed."""
     low, language = clause.low, clause.language
     after = low[place + 1 : _end_of_predicate(clause, place, ())]
     dated = any(

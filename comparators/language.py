@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 
 
@@ -82,6 +82,10 @@ class Language:
     #: How a user agrees to what was proposed.
     consents: frozenset[str]
 
+    @cached_property
+    def auxiliaries(self) -> frozenset[str]:
+        return self.have | self.had | self.being | self.was | {"been"}
+
     def synonyms_of(self, verb: str) -> frozenset[str]:
         """The other verbs that mean the same."""
         return frozenset().union(*(group for group in self.synonyms if verb in group)) - {verb}
@@ -94,4 +98,5 @@ def english() -> Language:
     fields = json.loads(text)
     irregular = {verb: tuple(forms) for verb, forms in fields.pop("irregular").items()}
     synonyms = tuple(map(frozenset, fields.pop("synonyms")))
-    return Language(irregular=irregular, synonyms=synonyms, **{name: frozenset(words) for name, words in fields.items()})
+    classes = {name: frozenset(words) for name, words in fields.items()}
+    return Language(irregular=irregular, synonyms=synonyms, **classes)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 #: A full stop inside a number or a name is followed by no white space.
 _END = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])[\"')\]*_]*\s+|\n+")
 _QUOTED = re.compile(
-    "\"[^\"\n]{1,300}\"|\u201c[^\u201d\n]{1,300}\u201d|\u00ab[^\u00bb\n]{1,300}\u00bb|`[^`\n]{1,300}`"
+    '"[^"\n]{1,300}"|\u201c[^\u201d\n]{1,300}\u201d|\u00ab[^\u00bb\n]{1,300}\u00bb|`[^`\n]{1,300}`'
     "|(?<![\\w'])'(?! )[^'\n]{1,300}(?<! )'(?![\\w'])"
 )
 _QUOTED_LINE = re.compile(r"^\s{0,3}>", re.MULTILINE)

@@ -33,8 +33,8 @@ class Rule(NamedTuple):
 
 #: The gravest first. A false claim leads: who was told that it is done will not look again.
 RULES: tuple[Rule, ...] = (
-    Rule("claim_refuted", 3, "claims.refuted", "says it was done, and its call failed", ("claim_refuted",)),
-    Rule("claim_without_write", 3, "claims.without_write", "says it was done, and nothing was", ("claim_without_write",)),
+    Rule("claim_refuted", 3, "claims.refuted", "says it was done; its call failed", ("claim_refuted",)),
+    Rule("claim_without_write", 3, "claims.without_write", "says it was done; nothing was", ("claim_without_write",)),
     Rule("write_extra", 3, "tools.write.extra", "makes a write production did not make here", ("write_extra",)),
     Rule("write_missing", 3, "tools.write.missing", "leaves out a write production made here", ("write_missing",)),
     Rule("write_changed", 3, "tools.write.changed", "makes a write with other arguments", ("write_changed",)),
@@ -46,7 +46,7 @@ RULES: tuple[Rule, ...] = (
     Rule("write_outcome", 2, "tools.write.outcome_changed", "the same write ends otherwise", ("write_outcome",)),
     Rule("handoff_extra", 2, "tools.handoff.extra", "hands over where production did not", ("handoff_extra",)),
     Rule("handoff_missing", 2, "tools.handoff.missing", "keeps what production handed over", ("handoff_missing",)),
-    Rule("claim_unmatched", 2, "claims.unmatched", "says it was done, and other things were", ("claim_unmatched",)),
+    Rule("claim_unmatched", 2, "claims.unmatched", "says it was done; other things were", ("claim_unmatched",)),
     Rule("did_not_answer", 2, "answer.lexical", "calls a tool where production answered", (), "did_not_answer"),
     # A stub said so, and the candidate repeats it; how likely that is, `write_extra` and coverage tell.
     Rule("claim_assumed", 1, "claims.assumed", "says it was done, as only a stub said", ("claim_assumed",)),

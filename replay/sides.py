@@ -16,7 +16,7 @@ from comparators.calls import CallEvent, CallPair, Effect
 from comparators.claims import ClaimPair
 from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
-from replay.deeds import recorded_claims, replayed_claims
+from replay.deeds import conversation_claims, recorded_claims, replayed_claims
 from replay.execution import Attempt, Plan, Taken, add_usage
 from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
@@ -104,7 +104,6 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
 def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair:
     """Two recordings of the same task. Nothing was replayed: both sides are read through the same contracts."""
     ours, theirs = recorded_steps(production), recorded_steps(candidate)
-    answers = production_answer(production, ours), production_answer(candidate, theirs)
     return Pair(
         production=production_side(production, tooling, None),
         replay=production_side(candidate, tooling, None),
@@ -113,12 +112,12 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
             tuple(_production_events(theirs, tooling, by_step=False)),
         ),
         claims=ClaimPair(
-            recorded_claims(production, ours, answers[0], tooling),
-            recorded_claims(candidate, theirs, answers[1], tooling),
+            conversation_claims(production, ours, tooling),
+            conversation_claims(candidate, theirs, tooling),
             tooling.lexicon,
         ),
-        production_answer=answers[0],
-        replay_answer=answers[1],
+        production_answer=production_answer(production, ours),
+        replay_answer=production_answer(candidate, theirs),
         production_decisions=tuple(_production_decisions(production, ours, tooling)),
         replay_decisions=tuple(_production_decisions(candidate, theirs, tooling)),
         first_divergence=first_divergence(
