@@ -3,9 +3,9 @@
 What production claims without support as well is not held against the replay, and what a stub only assumed is
 counted apart.
 
-The wide tier ("was cancelled") as often tells of a state that was found, so it is dropped where a read shows that
-state. It counts only where a deed is expected: its call was made and failed, production made the same claim with
-support, or the user has just agreed to it.
+"Has been cancelled" and, more so, "was cancelled" may tell of a state that was found. They count where a deed is
+expected: its call was made and failed, production made the same claim with support, or the user has just agreed to
+it. Elsewhere the first counts unless a read shows the state; the second does not, and never where a read shows it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from comparators.claimscan import Claim
 from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, judged
 from comparators.claimwords import Lexicon
 from comparators.clauses import Tier
 from comparators.language import Language
-from comparators.sentences import letters, tokens
+from comparators.sentences import stated, tokens
 from comparators.spec import Column, Evidence, Status, Statuses, column, overridden
 from comparators.text import excerpt
 
@@ -124,26 +125,34 @@ def _line(it: Judged) -> str:
 
 
 def _wanting(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
-    """The claims of `side` that nothing supports; of the wide tier those that stand where a deed is expected."""
+    """The claims of `side` that nothing supports and that tell of a deed."""
     wanting = [it for it in ours if it.verdict is not Verdict.SUPPORTED]
-    wide = [it for it in wanting if it.claim.tier is Tier.WIDE]
-    expected = _expected(side, wide, theirs, language) if wide else []
-    return [it for it in wanting if it.claim.tier is Tier.TIGHT or it in expected]
+    if all(it.claim.tier is Tier.TIGHT for it in wanting):
+        return wanting
+    shown = stated(side.reads)
+    expected = _expected(side, wanting, theirs, language)
+    return [it for it in wanting if _tells_of_deed(it.claim, shown=shown, expected=it in expected)]
 
 
-def _expected(side: ClaimSide, wide: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
-    """The claims of a "was cancelled" that tell of a deed: a state that was read is none."""
-    shown, told = letters(side.reads), letters(side.user)
+def _tells_of_deed(claim: Claim, *, shown: frozenset[str], expected: bool) -> bool:
+    is_shown = not claim.forms.isdisjoint(shown)
+    return {
+        Tier.TIGHT: True,
+        Tier.MIDDLE: expected or not is_shown,
+        Tier.WIDE: expected and not is_shown,
+    }[claim.tier]
+
+
+def _expected(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
+    """The claims that stand where a deed is expected."""
+    told = stated(side.user)
     agreed = _agrees(side.user[-1:], language.consents)
     return [
         it
-        for it in wide
-        if it.claim.forms.isdisjoint(shown)
-        and (
-            _was_tried(it, side.deeds, language)
-            or any(other.verdict is Verdict.SUPPORTED and other.claim.tools & it.claim.tools for other in theirs)
-            or (agreed and it.claim.forms.isdisjoint(told))
-        )
+        for it in ours
+        if _was_tried(it, side.deeds, language)
+        or any(other.verdict is Verdict.SUPPORTED and other.claim.tools & it.claim.tools for other in theirs)
+        or (agreed and it.claim.forms.isdisjoint(told))
     ]
 
 
@@ -151,7 +160,7 @@ def _was_tried(it: Judged, deeds: Sequence[Deed], language: Language) -> bool:
     """Whether its call was made in vain. One that failed because all was done *already* shows a state, too."""
     if it.verdict is not Verdict.REFUTED:
         return False
-    complaints = (letters((deed.complaint,)) for deed in deeds if deed.tool in it.claim.tools)
+    complaints = (stated((deed.complaint,)) for deed in deeds if deed.tool in it.claim.tools)
     return all(language.earlier.isdisjoint(said) or it.claim.forms.isdisjoint(said) for said in complaints)
 
 

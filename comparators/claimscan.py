@@ -1,9 +1,9 @@
 """Claims in a text: sentences which assert that a tool has acted.
 
 A claim is a participle of a contract's verb in a form that says "done", asserted by who answers, about an object of
-the same tool. The tight tier is the perfect ("has been cancelled", "I've cancelled"), the first person's past,
-"successfully cancelled" and "is now cancelled"; the wide tier is the past passive ("was cancelled"), which as often
-tells of a state that was found.
+the same tool. The tight tier is the first person's ("I've cancelled", "I cancelled"), "successfully cancelled" and
+"is now cancelled"; the middle one the perfect passive ("has been cancelled"); the wide one the other passives ("was
+cancelled", "is cancelled"), which as often tell of a state that was found.
 
 Texts are hostile. Only sentences that hold a participle of the lexicon are looked at, and from each participle only
 a bounded way to either side, so that the time is linear in the text.
@@ -31,7 +31,7 @@ class Claim(NamedTuple):
 
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    if lexicon.readings.keys().isdisjoint(letters((text,))):
+    if lexicon.readings.keys().isdisjoint(letters(text)):
         return ()
     return tuple(claim for sentence in assertions(text) for claim in _claims_of(sentence.strip(), lexicon))
 

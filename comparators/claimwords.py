@@ -60,7 +60,7 @@ def _readings(
     words: ToolWords, verb: str | None, things: frozenset[str], things_of_all: frozenset[str], language: Language
 ) -> Iterator[Reading]:
     own = () if verb is None else (verb, *sorted(language.synonyms_of(verb)))
-    verbs = [*dict.fromkeys((*own, *map(str.lower, words.verbs)))]
+    verbs = [*dict.fromkeys((*own, *(verb for phrase in words.verbs for verb in words_of_name(phrase)[:1])))]
     objects = things | heads(words.objects, language)
     for each in verbs:
         yield Reading(words.tool, objects, participles(each, language))

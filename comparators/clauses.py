@@ -19,10 +19,11 @@ _AGENT_WITHIN = 4
 
 
 class Tier(IntEnum):
-    """How sure it is that a deed is claimed: the past passive as often tells of a state that was found."""
+    """How sure it is that a deed is claimed, and not a state that was found."""
 
-    WIDE = 0
-    TIGHT = 1
+    WIDE = 0  # "was cancelled", "is cancelled"
+    MIDDLE = 1  # "has been cancelled"
+    TIGHT = 2  # "I cancelled", "successfully cancelled", "is now cancelled"
 
 
 class Voice(IntEnum):
@@ -77,28 +78,32 @@ def _with_auxiliary(clause: Clause, place: int, head: int, adverbs: Sequence[str
     if word in language.have | language.had and _is_of_self(low, head, language):
         return Form(Tier.WIDE if word in language.had else Tier.TIGHT, Voice.ACTIVE)
     if word == "been":
-        return _passive(_perfect(low, head - 1, adverbs, language))
-    if _any(adverbs, language.succeeding) and word in language.being | language.was:
+        return _passive(_perfect(clause, place, head))
+    if word not in language.being | language.was:
+        return None
+    if _any(adverbs, language.succeeding) or (word in language.being and _any(adverbs, language.present)):
         return Form(Tier.TIGHT, Voice.PASSIVE)
-    if word in language.being:
-        return _passive(Tier.TIGHT if _any(adverbs, language.present) else None)
-    return _passive(_past(clause, place) if word in language.was else None)
+    return None if _is_known(clause, place) else Form(Tier.WIDE, Voice.PASSIVE)
 
 
 def _passive(tier: Tier | None) -> Form | None:
     return None if tier is None else Form(tier, Voice.PASSIVE)
 
 
-def _perfect(low: Sequence[str], place: int, adverbs: Iterable[str], language: Language) -> Tier | None:
-    """What stands left of "been": behind "to", "having", a modal or a relative nothing is said."""
-    head = _beyond_adverbs(low, place, language)
+def _perfect(clause: Clause, place: int, been: int) -> Tier | None:
+    """What "been" at `been` says: behind "to", "having", a modal or a relative nothing."""
+    low, language = clause.low, clause.language
+    head = _beyond_adverbs(low, been - 1, language)
     if head < 0 or (head > 0 and low[head - 1] in language.unasserting):
         return None
     if low[head] in language.had:
         return Tier.WIDE
     if low[head] not in language.have:
         return None
-    return Tier.WIDE if _any((*adverbs, *low[head + 1 : place + 1]), language.earlier) else Tier.TIGHT
+    between = (*low[head + 1 : been], *low[been + 1 : place])
+    if _any((*between, *low[place + 1 : place + 2]), language.earlier) or low[0] in language.sourcing:
+        return Tier.WIDE
+    return Tier.TIGHT if _any(between, language.succeeding | language.present) else Tier.MIDDLE
 
 
 def _is_of_self(low: Sequence[str], place: int, language: Language) -> bool:
@@ -107,16 +112,15 @@ def _is_of_self(low: Sequence[str], place: int, language: Language) -> bool:
     return subject >= 0 and low[subject] in language.self
 
 
-def _past(clause: Clause, place: int) -> Tier | None:
-    """A past passive tells nothing new where a time is given ("on May 12", "two days ago"), or is presupposed."""
+def _is_known(clause: Clause, place: int) -> bool:
+    """Whether a passive tells nothing new: a time is given ("on May 12", "two days ago"), or it is presupposed."""
     low, language = clause.low, clause.language
     after = low[place + 1 : _end_of_predicate(clause, place, ())]
     dated = any(
         word in language.past or (word in language.at and _is_a_time(after[at + 1 :], language))
         for at, word in enumerate(after)
     )
-    opening = low[_beginning(low, place, language)]
-    return None if dated or opening in language.presupposing else Tier.WIDE
+    return dated or low[_beginning(low, place, language)] in language.presupposing
 
 
 def _is_a_time(words: Sequence[str], language: Language) -> bool:
@@ -150,16 +154,16 @@ def _any(words: Iterable[str], wanted: frozenset[str]) -> bool:
 
 def is_asserted(clause: Clause, place: int) -> bool:
     """Whether who answers says it of itself: no other agent is named, and nothing in the clause takes it back."""
-    return _is_ours(clause.low, place) and not _is_blocked(clause, place)
+    return _is_ours(clause, place) and not _is_blocked(clause, place)
 
 
-def _is_ours(low: Sequence[str], place: int) -> bool:
+def _is_ours(clause: Clause, place: int) -> bool:
     """Whether no other agent is named: "has been cancelled *by the airline*" is nobody's claim."""
-    after = low[place + 1 : place + 1 + _AGENT_WITHIN]
+    after = clause.low[place + 1 : place + 1 + _AGENT_WITHIN]
     if "by" not in after:
         return True
-    agent = after[after.index("by") + 1 :][:1]
-    return not agent or agent[0] in ("me", "us") or not agent[0].isalpha() or agent[0].endswith("ing")
+    agent = "".join(after[after.index("by") + 1 :][:1])
+    return not agent.isalpha() or agent.endswith("ing") or agent in clause.language.no_others
 
 
 def _is_blocked(clause: Clause, place: int) -> bool:
@@ -177,8 +181,10 @@ def _is_blocked(clause: Clause, place: int) -> bool:
 
 
 def _is_harmless(clause: Clause, at: int, complement: bool) -> bool:
-    """A blocker that blocks nothing: the name of a month, or "can" before "confirm that"."""
+    """A blocker that blocks nothing: the name of a month, "please note", or "can" before "confirm that"."""
     word, language = clause.words[at], clause.language
+    if word.lower() in language.asking and clause.low[at + 1] in language.noting:
+        return True
     if word.lower() in language.names and (word[0].isupper() or clause.words[at + 1][0].isdigit()):
         return True
     return complement and word.lower() in language.assertive

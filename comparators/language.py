@@ -52,6 +52,8 @@ class Language:
 
     #: "gone ahead and" is no deed, and what follows it is.
     leading: frozenset[str]
+    #: At the head of a sentence they name where a state was found: *according* to our records.
+    sourcing: frozenset[str]
     #: Before "have been" they leave it unsaid: *to* have been cancelled, those *that* have been cancelled.
     unasserting: frozenset[str]
 
@@ -64,6 +66,11 @@ class Language:
 
     #: Modal, future, negation, condition, request: before the verb in its clause, nothing is asserted.
     blockers: frozenset[str]
+    #: Requests, unless one of `noting` follows: *please note* that it has been cancelled.
+    asking: frozenset[str]
+    noting: frozenset[str]
+    #: Behind "by" they name no other agent: by *email*, by *our* team.
+    no_others: frozenset[str]
     #: What follows was read or heard, not done: I *see* that it has been cancelled.
     reporting: frozenset[str]
     #: Blockers that are names when they begin with a capital or stand before a figure: *May* 17.

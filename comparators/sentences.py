@@ -15,6 +15,7 @@ _QUOTED_LINE = re.compile(r"^\s{0,3}>", re.MULTILINE)
 #: What may stand behind a question mark.
 _CLOSING = " \t\r\"')]*_!"
 _LETTERS = re.compile(r"[^\W\d_]+")
+_LAST_OF_NAME = re.compile(r"(?<![^\W\d_])[^\W\d_]++(?!\w)")
 _QUESTION_MARKS = ("?", "\uff1f")
 _TOKEN = re.compile(r"'?[^\W\d_]+|\d[\w.,:/-]*|[^\w\s]")
 _PLAIN = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "*": " ", "\x00": " "})
@@ -33,6 +34,11 @@ def tokens(sentence: str) -> list[str]:
     return _TOKEN.findall(sentence)
 
 
-def letters(texts: Iterable[str]) -> frozenset[str]:
-    """The words of texts in lower case, taken from names as well ("is_cancelled")."""
-    return frozenset(word for text in texts for word in _LETTERS.findall(text.lower()))
+def letters(text: str) -> list[str]:
+    """The words of a text in lower case, all of those in a name."""
+    return _LETTERS.findall(text.lower())
+
+
+def stated(texts: Iterable[str]) -> frozenset[str]:
+    """The words of texts in lower case, and the last ones of names: "is_locked" says locked, "locked_at" does not."""
+    return frozenset(word for text in texts for word in _LAST_OF_NAME.findall(text.lower()))
