@@ -43,15 +43,15 @@ def _claims_of(sentence: str, lexicon: Lexicon) -> list[Claim]:
     said = frozenset(clause.low)
     meant = {verb: _meant(lexicon.readings[verb], said) for verb in lexicon.readings.keys() & said}
     found: dict[tuple[str, Tier], Claim] = {}
-    form, previous = None, -1
+    previous = -1
     for place, verb in enumerate(clause.low):
         if verb not in meant:
             continue
-        form = form_at(clause, place, form)
+        form = form_at(clause, place)
         if form is None:
             continue
         if (verb, form.tier) not in found and meant[verb] and is_asserted(clause, place):
-            reach = reach_of(clause, place, form.voice, previous=previous, verbs=meant)
+            reach = reach_of(clause, place, form.voice, previous=previous)
             about = _about(meant[verb], reach)
             if about:
                 found[verb, form.tier] = _claim(about, form, verb, sentence)

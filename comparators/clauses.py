@@ -6,7 +6,7 @@ side. What it does not understand is no claim.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -52,17 +52,23 @@ class Clause(NamedTuple):
 # -- form ---------------------------------------------------------------------------------------------------------
 
 
-def form_at(clause: Clause, place: int, before: Form | None) -> Form | None:
-    """How the participle at `place` says that something is done; null if it does not. `before`: the one before it."""
+def form_at(clause: Clause, place: int) -> Form | None:
+    """How the participle at `place` says that something is done; null if it does not."""
+    low, language = clause.low, clause.language
+    own = _own_form(clause, place)
+    head = _beyond_adverbs(low, place - 1, language)
+    if own is not None or head < 0 or low[head] not in language.coordinators:
+        return own
+    verbs = (at for at in range(head - 1, max(head - _LONGEST_CLAUSE, -1), -1) if _is_verb(low[at], language))
+    return next((form for form in (_own_form(clause, at) for at in verbs) if form is not None), None)
+
+
+def _own_form(clause: Clause, place: int) -> Form | None:
+    """The form by what stands right in front; a participle that is coordinated with another has none of its own."""
     low, language = clause.low, clause.language
     head = _beyond_adverbs(low, place - 1, language)
     adverbs = low[head + 1 : place]
     word = low[head] if head >= 0 else ""
-    if word in language.coordinators:
-        verb = _led_by(low, head, language)
-        joined = form_at(clause, verb, None) if verb is not None else before
-        if joined is not None:
-            return joined
     if word in language.auxiliaries:
         return _with_auxiliary(clause, place, head, adverbs)
     if word in language.self:
@@ -115,7 +121,7 @@ def _is_of_self(low: Sequence[str], place: int, language: Language) -> bool:
 def _is_known(clause: Clause, place: int) -> bool:
     """Whether a passive tells nothing new: a time is given ("on May 12", "two days ago"), or it is presupposed."""
     low, language = clause.low, clause.language
-    after = low[place + 1 : _end_of_predicate(clause, place, ())]
+    after = low[place + 1 : _end_of_predicate(clause, place)]
     dated = any(
         word in language.past or (word in language.at and _is_a_time(after[at + 1 :], language))
         for at, word in enumerate(after)
@@ -125,12 +131,6 @@ def _is_known(clause: Clause, place: int) -> bool:
 
 def _is_a_time(words: Sequence[str], language: Language) -> bool:
     return bool(words) and (words[0][0].isdigit() or words[0] in language.calendar)
-
-
-def _led_by(low: Sequence[str], place: int, language: Language) -> int | None:
-    """Where "gone" stands in "gone ahead and cancelled"."""
-    leads = place >= 2 and low[place - 1] == "ahead" and low[place - 2] in language.leading
-    return place - 2 if leads else None
 
 
 def _beyond_adverbs(low: Sequence[str], place: int, language: Language) -> int:
@@ -214,14 +214,14 @@ class Reach(NamedTuple):
     whole: Sequence[str]
 
 
-def reach_of(clause: Clause, place: int, voice: Voice, *, previous: int, verbs: Container[str]) -> Reach:
+def reach_of(clause: Clause, place: int, voice: Voice, *, previous: int) -> Reach:
     """Where the thing stands that the verb at `place` is about; `previous` is the place of the verb before it, or -1.
 
     The object of an active verb follows it, the subject of a passive one comes first, and neither is found across
     a coordinated predicate: "I've updated your address and refunded the transaction" updates no transaction.
     """
     low, language = clause.low, clause.language
-    end = _end_of_predicate(clause, place, verbs)
+    end = _end_of_predicate(clause, place)
     ahead = low[place + 1 : end]
     start = _start_of_subject(low, place, previous)
     if voice is Voice.PASSIVE:
@@ -241,7 +241,7 @@ def _start_of_subject(low: Sequence[str], place: int, previous: int) -> int:
     return next((at for at in range(place - 1, first - 1, -1) if low[at] in ("and", "but", "so", ";")), first)
 
 
-def _end_of_predicate(clause: Clause, place: int, verbs: Container[str]) -> int:
+def _end_of_predicate(clause: Clause, place: int) -> int:
     """Behind the last word that belongs to the verb at `place`: before a coordinated verb, or another clause."""
     low, language = clause.low, clause.language
     last = min(place + _LONGEST_CLAUSE, len(low))
@@ -249,10 +249,10 @@ def _end_of_predicate(clause: Clause, place: int, verbs: Container[str]) -> int:
         word = low[at]
         if word == ";" or (word.isalpha() and word in language.boundaries):
             return at
-        if word in language.coordinators and at + 1 < last and _is_verb(low[at + 1], verbs):
+        if word in language.coordinators and at + 1 < last and _is_verb(low[at + 1], language):
             return at
     return last
 
 
-def _is_verb(word: str, verbs: Container[str]) -> bool:
-    return word.endswith("ed") or word in verbs
+def _is_verb(word: str, language: Language) -> bool:
+    return word.endswith("ed") or word in language.irregular_forms

@@ -50,8 +50,6 @@ class Language:
     #: Join a participle to the one before it.
     coordinators: frozenset[str]
 
-    #: "gone ahead and" is no deed, and what follows it is.
-    leading: frozenset[str]
     #: At the head of a sentence they name where a state was found: *according* to our records.
     sourcing: frozenset[str]
     #: Before "have been" they leave it unsaid: *to* have been cancelled, those *that* have been cancelled.
@@ -88,6 +86,10 @@ class Language:
 
     #: How a user agrees to what was proposed.
     consents: frozenset[str]
+
+    @cached_property
+    def irregular_forms(self) -> frozenset[str]:
+        return frozenset(form for forms in self.irregular.values() for form in forms)
 
     @cached_property
     def auxiliaries(self) -> frozenset[str]:

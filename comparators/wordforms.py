@@ -43,7 +43,7 @@ def _past_forms(verb: str, language: Language) -> frozenset[str]:
 
 
 def _is_past(word: str, language: Language) -> bool:
-    return word.endswith("ed") or any(word in forms for forms in language.irregular.values())
+    return word.endswith("ed") or word in language.irregular_forms
 
 
 def numbers(noun: str) -> frozenset[str]:
