@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from comparators.claimwords import Lexicon, Reading
 from comparators.clauses import Clause, Form, Reach, Tier, form_at, is_asserted, reach_of
-from comparators.sentences import assertions, letters, tokens
+from comparators.sentences import assertions, tokens, words_in
 
 
 class Claim(NamedTuple):
@@ -31,9 +31,11 @@ class Claim(NamedTuple):
 
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    if lexicon.readings.keys().isdisjoint(letters(text)):
+    verbs = lexicon.readings.keys()
+    if verbs.isdisjoint(words_in(text)):
         return ()
-    return tuple(claim for sentence in assertions(text) for claim in _claims_of(sentence.strip(), lexicon))
+    telling = (sentence for sentence in assertions(text) if not verbs.isdisjoint(words_in(sentence)))
+    return tuple(claim for sentence in telling for claim in _claims_of(sentence, lexicon))
 
 
 def _claims_of(sentence: str, lexicon: Lexicon) -> list[Claim]:
@@ -42,6 +44,8 @@ def _claims_of(sentence: str, lexicon: Lexicon) -> list[Claim]:
     clause = Clause(words, [word.lower() for word in words], lexicon.language)
     said = frozenset(clause.low)
     meant = {verb: _meant(lexicon.readings[verb], said) for verb in lexicon.readings.keys() & said}
+    if not any(meant.values()):
+        return []
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
     for place, verb in enumerate(clause.low):

@@ -81,11 +81,11 @@ def _with_auxiliary(clause: Clause, place: int, head: int, adverbs: Sequence[str
     """The form that the auxiliary at `head` makes of the participle at `place`."""
     low, language = clause.low, clause.language
     word = low[head]
-    if word in language.have | language.had and _is_of_self(low, head, language):
+    if (word in language.have or word in language.had) and _is_of_self(low, head, language):
         return Form(Tier.WIDE if word in language.had else Tier.TIGHT, Voice.ACTIVE)
     if word == "been":
         return _passive(_perfect(clause, place, head))
-    if word not in language.being | language.was:
+    if word not in language.being and word not in language.was:
         return None
     if _any(adverbs, language.succeeding) or (word in language.being and _any(adverbs, language.present)):
         return Form(Tier.TIGHT, Voice.PASSIVE)
