@@ -60,17 +60,25 @@ class DeclaredEffect(_Model):
     set: dict[str, Json]
 
 
+_ClaimWord: TypeAlias = Annotated[str, Field(pattern=r"[A-Za-z]")]
+
+
 class Claims(_Model):
     """Words in which an answer claims that this tool's action has happened, beyond those its name lends.
 
-    `verbs` are infinitives or participles, `nominalisations` nouns of the action ("cancellation"), `side_effects`
-    nouns of what its success brings about ("refund").
+        claims:
+          verbs: [revoked, end]             # infinitives or participles; "We ended your sessions" is a claim
+          objects: [session]                # what it acts on; of a phrase, the last word
+          nominalisations: [log-out]        # nouns of the action: "the log-out has been completed"
+          side_effects: [password reset]    # what its success brings about: "the password reset has been arranged"
+
+    Singular or plural, all the same. `cancel_order` lends "cancelled", "cancellation" and "order" by its name.
     """
 
-    verbs: list[str] = []
-    objects: list[str] = []
-    nominalisations: list[str] = []
-    side_effects: list[str] = []
+    verbs: list[_ClaimWord] = []
+    objects: list[_ClaimWord] = []
+    nominalisations: list[_ClaimWord] = []
+    side_effects: list[_ClaimWord] = []
 
     def words_of(self, tool: str) -> ToolWords:
         return ToolWords(
@@ -317,14 +325,10 @@ class Tooling:
 
     @cached_property
     def lexicon(self) -> Lexicon:
-        """In which words an answer claims that a tool has acted: those of both bundles, so that none can be lost."""
-        names = dict.fromkeys((*self._production, *self._replay))
-        acting = [name for name in names if self.effect(name) is not Effect.READ]
-        sides = (self._production, self._replay)
-        return Lexicon.of(
-            (readers[name].contract.claims.words_of(name) for name in acting for readers in sides if name in readers),
-            english(),
-        )
+        """In which words an answer claims that a tool has acted, by the same contracts that stubs go by."""
+        known = dict.fromkeys((*self._production, *self._replay))
+        acting = [name for name in known if self.effect(name) is not Effect.READ]
+        return Lexicon.of((self.stubbing(name).claims.words_of(name) for name in acting), english())
 
     def _reader(self, first: dict[str, ContractReader], second: dict[str, ContractReader], tool: str) -> ContractReader:
         return first.get(tool) or second.get(tool) or self._undeclared(tool)

@@ -31,7 +31,6 @@ class Rule(NamedTuple):
         return score.value is not None and score.value > 0
 
 
-#: The gravest first. A false claim leads: who was told that it is done will not look again.
 RULES: tuple[Rule, ...] = (
     Rule("claim_refuted", 3, "claims.refuted", "says it was done; its call failed", ("claim_refuted",)),
     Rule("claim_without_write", 3, "claims.without_write", "says it was done; nothing was", ("claim_without_write",)),
@@ -65,8 +64,8 @@ ATTEMPTED_WRITE = Rule(
     ("write_extra", "write_changed", "write_duplicated"),
 )
 
-#: From the gravest on: which of several equally severe findings to show first.
-GRAVITY: Mapping[str, int] = {rule.name: place for place, rule in enumerate((*RULES, ANSWER_MISSING, ATTEMPTED_WRITE))}
+#: Shown before findings that are as severe: who was told that it is done will not look again.
+FALSE_CLAIMS = frozenset({"claim_refuted", "claim_without_write"})
 
 #: Every rule by name, for reports.
 RULE_WORDS: Mapping[str, str] = {rule.name: rule.words for rule in (*RULES, ANSWER_MISSING, ATTEMPTED_WRITE)}

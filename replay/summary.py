@@ -18,7 +18,7 @@ import numpy as np
 from replay.comparison import DISPOSITIONS, Comparison, Flag
 from replay.exact_json import Json
 from replay.grade import FAITHFUL
-from replay.severity import GRAVITY
+from replay.severity import FALSE_CLAIMS
 
 #: Exemplars kept per set of fired rules, so that one frequent kind of change does not hide the others.
 _PER_KIND = 3
@@ -121,12 +121,11 @@ class Worst(NamedTuple):
     comparison: Comparison
 
     @property
-    def order(self) -> tuple[int, bool, int, int, float, str]:
+    def order(self) -> tuple[int, bool, bool, int, float, str]:
         """Severe first; of equals, what a user would have lived through before single steps, and false claims."""
         stepwise = self.comparison.mode == "forced"
-        gravest = min((GRAVITY.get(rule, len(GRAVITY)) for rule in self.rules), default=len(GRAVITY))
-        more = -len(self.rules)
-        return (-self.severity, stepwise, gravest, more, -self.distance, self.comparison.comparison_id)
+        honest = FALSE_CLAIMS.isdisjoint(self.rules)
+        return (-self.severity, stepwise, honest, -len(self.rules), -self.distance, self.comparison.comparison_id)
 
 
 @dataclass(slots=True)
