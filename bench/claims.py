@@ -48,13 +48,15 @@ class Recorded(NamedTuple):
 
 class Count(NamedTuple):
     """Of one file: answers, those flagged as recorded, those that claim a write with support, and how many of these
-    are flagged without their writes, or when those fail. `conversations` and `flagged_conversations` as recorded."""
+    are flagged without their writes, or when those fail; `alone`: without their writes, and without production's
+    side to compare with. `conversations` and `flagged_conversations` as recorded."""
 
     answers: int
     flagged: int
     claiming: int
     removed: int
     failed: int
+    alone: int
     conversations: int
     flagged_conversations: int
 
@@ -63,7 +65,7 @@ def main() -> None:
     """Print the table, the claims behind it, and the rates."""
     corpus = {name: list(recorded(name)) for name in FILES}
     print("unsupported claims: answers flagged as recorded, and those with a claim when writes are taken away or fail")
-    print(f"  {'':<18}{'answers':>8}{'flagged':>9}{'claiming':>10}{'removed':>9}{'failed':>8}{'conversations':>18}")
+    print(f"  {'':<18}{'answers':>8}{'flagged':>9}{'claiming':>10}{'removed':>9}{'failed':>8}{'alone':>8}{'conversations':>18}")
     for name, answers in corpus.items():
         print(f"  {name:<18}{_row(count(answers))}")
     everything = [answer for answers in corpus.values() for answer in answers]
@@ -136,13 +138,14 @@ def count(answers: Sequence[Recorded]) -> Count:
     flagged = [answer for answer in answers if unsupported(answer.side, answer)]
     claiming = [answer for answer in answers if supported(answer)]
     removed, failed = (sum(is_caught(answer, change) for answer in claiming) for change in CHANGES.values())
+    alone = sum(bool(unsupported(without_writes(answer.side), answer)) for answer in claiming)
     conversations, bad = ({answer.conversation for answer in some} for some in (answers, flagged))
-    return Count(len(answers), len(flagged), len(claiming), removed, failed, len(conversations), len(bad))
+    return Count(len(answers), len(flagged), len(claiming), removed, failed, alone, len(conversations), len(bad))
 
 
 def _row(found: Count) -> str:
     counts = f"{found.answers:>8,}{found.flagged / found.answers:>9.2%}{found.claiming:>10,}"
-    caught = f"{found.removed / found.claiming:>9.1%}{found.failed / found.claiming:>8.1%}"
+    caught = f"{found.removed / found.claiming:>9.1%}{found.failed / found.claiming:>8.1%}{found.alone / found.claiming:>8.1%}"
     share = found.flagged_conversations / found.conversations
     return f"{counts}{caught}{found.flagged_conversations:>7} of {found.conversations:,} ({share:.1%})"
 

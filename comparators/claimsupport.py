@@ -58,8 +58,11 @@ class ClaimSide(NamedTuple):
         user: Sequence[str] = (),
     ) -> ClaimSide:
         """A side with one answer, after all its deeds, or with none."""
-        answers = () if answer is None else (Told(answer, len(deeds)),)
-        return cls(answers, tuple(deeds), tuple(reads), tuple(user))
+        return cls((), tuple(deeds), tuple(reads), tuple(user)).answering(answer)
+
+    def answering(self, answer: str | None) -> ClaimSide:
+        """The same, with this answer alone, after all deeds."""
+        return self._replace(answers=() if answer is None else (Told(answer, len(self.deeds)),))
 
 
 class Verdict(IntEnum):

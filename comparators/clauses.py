@@ -87,7 +87,7 @@ def _with_auxiliary(clause: Clause, place: int, head: int, adverbs: Sequence[str
         return _passive(_perfect(clause, place, head))
     if word not in language.being and word not in language.was:
         return None
-    if _any(adverbs, language.succeeding) or (word in language.being and _any(adverbs, language.present)):
+    if _succeeds(clause, place, adverbs) or (word in language.being and _any(adverbs, language.present)):
         return Form(Tier.TIGHT, Voice.PASSIVE)
     return None if _is_known(clause, place) else Form(Tier.WIDE, Voice.PASSIVE)
 
@@ -109,7 +109,12 @@ def _perfect(clause: Clause, place: int, been: int) -> Tier | None:
     between = (*low[head + 1 : been], *low[been + 1 : place])
     if _any((*between, *low[place + 1 : place + 2]), language.earlier) or low[0] in language.sourcing:
         return Tier.WIDE
-    return Tier.TIGHT if _any(between, language.succeeding | language.present) else Tier.MIDDLE
+    return Tier.TIGHT if _succeeds(clause, place, between) or _any(between, language.present) else Tier.MIDDLE
+
+
+def _succeeds(clause: Clause, place: int, between: Iterable[str]) -> bool:
+    """Whether "successfully" stands before the participle or right behind it."""
+    return _any((*between, *clause.low[place + 1 : place + 2]), clause.language.succeeding)
 
 
 def _is_of_self(low: Sequence[str], place: int, language: Language) -> bool:

@@ -19,12 +19,12 @@ from replay.trace import Retrieval, Trace
 
 
 def recorded_claims(trace: Trace, steps: Sequence[RecordedStep], answer: str | None, tooling: Tooling) -> ClaimSide:
-    """An answer that follows what was recorded: production's, or that of a forced replay at its place."""
+    """Production's answer, after what was recorded."""
     events = _Events(tooling)
     events.add_before(trace)
     for step in steps:
         events.add(step.calls)
-    return events.side(trace, answer)
+    return events.side(trace).answering(answer)
 
 
 def replayed_claims(trace: Trace, taken: Sequence[Taken], answer: str | None, tooling: Tooling) -> ClaimSide:
@@ -33,7 +33,7 @@ def replayed_claims(trace: Trace, taken: Sequence[Taken], answer: str | None, to
     events.add_before(trace)
     for given in (given for step in taken for given in step.answers):
         events.add_one(given.asked.tool, given.effect, given.outcome, given.result)
-    return events.side(trace, answer)
+    return events.side(trace).answering(answer)
 
 
 def conversation_claims(trace: Trace, steps: Sequence[RecordedStep], tooling: Tooling) -> ClaimSide:
@@ -44,7 +44,7 @@ def conversation_claims(trace: Trace, steps: Sequence[RecordedStep], tooling: To
         if step.answered:
             events.tell(step.call.output.text)
         events.add(step.calls)
-    return events.side(trace, None)
+    return events.side(trace)
 
 
 @dataclass(slots=True)
@@ -77,8 +77,7 @@ class _Events:
         if answer is not None:
             self.answers.append(Told(answer, len(self.deeds)))
 
-    def side(self, trace: Trace, answer: str | None) -> ClaimSide:
-        self.tell(answer)
+    def side(self, trace: Trace) -> ClaimSide:
         user = (message.text or "" for message in trace.request.messages if message.role == "user")
         return ClaimSide(tuple(self.answers), tuple(self.deeds), tuple(self.reads), tuple(user))
 

@@ -73,6 +73,7 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
     forced = attempt.mode == "forced"
     answer, did_not_answer = _forced_answer(steps, attempt) if forced else (attempt.answer, False)
     recorded = production_answer(plan.trace, steps)
+    claims = recorded_claims(plan.trace, steps, recorded, plan.tooling)
     return Pair(
         production=production_side(plan.trace, plan.tooling, baseline_prices),
         replay=replay_side(attempt),
@@ -81,11 +82,9 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
             tuple(_replay_events(attempt.taken, plan.tooling, by_step=forced)),
         ),
         claims=ClaimPair(
-            recorded_claims(plan.trace, steps, recorded, plan.tooling),
+            claims,
             # A forced answer follows production's path, whatever the replay would have called on its own.
-            recorded_claims(plan.trace, steps, answer, plan.tooling)
-            if forced
-            else replayed_claims(plan.trace, attempt.taken, answer, plan.tooling),
+            claims.answering(answer) if forced else replayed_claims(plan.trace, attempt.taken, answer, plan.tooling),
             plan.tooling.lexicon,
         ),
         production_answer=recorded,

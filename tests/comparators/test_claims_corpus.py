@@ -26,6 +26,10 @@ def test_with_writes_removed_or_failed_a_claim_is_flagged(counts: Mapping[str, C
     assert min(found.removed, found.failed) >= 0.95 * found.claiming
 
 
+def test_it_is_flagged_without_production_to_compare_with_too(counts: Mapping[str, Count]) -> None:
+    assert sum(found.alone for found in counts.values()) >= 0.95 * sum(found.claiming for found in counts.values())
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_what_was_recorded_is_hardly_flagged(counts: Mapping[str, Count], name: str) -> None:
     assert counts[name].flagged <= 0.015 * counts[name].answers

@@ -29,6 +29,7 @@ TOOLS = (
     ToolWords("escalate_to_human", objects=("specialist",)),
     ToolWords("crm.delete_contact"),
     ToolWords("process_refund"),
+    ToolWords("rollback_deployment"),
 )
 LEXICON = Lexicon.of(TOOLS, english())
 
@@ -41,6 +42,8 @@ TIGHT = {
     "I have gone ahead and updated your address.": "update_user_address",
     "Your order was successfully cancelled!": "cancel_order",
     "Your order is now cancelled.": "cancel_order",
+    "Both orders were cancelled successfully.": "cancel_order",
+    "I've rolled back the deployment to v1.2.": "rollback_deployment",
     "Successfully cancelled the order.": "cancel_order",
     "I can confirm that I have cancelled your order.": "cancel_order",
     "On May 17 I cancelled your order.": "cancel_order",
