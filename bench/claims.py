@@ -35,6 +35,7 @@ SHORTEST, LONGEST = 300, 500
 PAIRS = 1024
 BATCHES = (64, 1024)
 SHOWN = 160
+HEADINGS = {"answers": 8, "flagged": 9, "claiming": 10, "removed": 9, "failed": 8, "alone": 8, "conversations": 18}
 
 
 class Recorded(NamedTuple):
@@ -65,7 +66,7 @@ def main() -> None:
     """Print the table, the claims behind it, and the rates."""
     corpus = {name: list(recorded(name)) for name in FILES}
     print("unsupported claims: answers flagged as recorded, and those with a claim when writes are taken away or fail")
-    print(f"  {'':<18}{'answers':>8}{'flagged':>9}{'claiming':>10}{'removed':>9}{'failed':>8}{'alone':>8}{'conversations':>18}")
+    print(f"  {'':<18}" + "".join(f"{name:>{width}}" for name, width in HEADINGS.items()))
     for name, answers in corpus.items():
         print(f"  {name:<18}{_row(count(answers))}")
     everything = [answer for answers in corpus.values() for answer in answers]
@@ -145,7 +146,8 @@ def count(answers: Sequence[Recorded]) -> Count:
 
 def _row(found: Count) -> str:
     counts = f"{found.answers:>8,}{found.flagged / found.answers:>9.2%}{found.claiming:>10,}"
-    caught = f"{found.removed / found.claiming:>9.1%}{found.failed / found.claiming:>8.1%}{found.alone / found.claiming:>8.1%}"
+    removed, failed, alone = (part / found.claiming for part in (found.removed, found.failed, found.alone))
+    caught = f"{removed:>9.1%}{failed:>8.1%}{alone:>8.1%}"
     share = found.flagged_conversations / found.conversations
     return f"{counts}{caught}{found.flagged_conversations:>7} of {found.conversations:,} ({share:.1%})"
 
