@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Travels with every comparison; any change to what a score means raises it.
-COMPARATOR_SET = "comparators/1"
+COMPARATOR_SET = "comparators/2"
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -31,6 +31,7 @@ class Status(IntEnum):
     UNKNOWN = 2  # one side did not record it: a time, a price, a token count
     DID_NOT_ANSWER = 3  # production answered here, the replay called a tool instead
     CENSORED = 4  # the replay was stopped by a stub that had no answer
+    TOO_LARGE = 5  # a text is longer than can be judged in bounded time
 
 
 class Column(NamedTuple):
@@ -81,6 +82,11 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension("tools.invalid_write", -inf, inf, "up", "How many more writes of the replay broke their contract?"),
     Dimension("tools.failed", -inf, inf, "up", "How many more calls of the replay failed?"),
     Dimension("tools.repeated", -inf, inf, "up", "How many more identical repeats did the replay make?"),
+    Dimension("claims.unsupported", -inf, inf, "up", "How many more deeds does the replay claim without support?"),
+    Dimension("claims.refuted", 0, inf, "up", "How many claimed deeds had a call that failed or was stopped?"),
+    Dimension("claims.without_write", 0, inf, "up", "How many deeds are claimed though no write took effect?"),
+    Dimension("claims.unmatched", 0, inf, "up", "How many deeds are claimed beside writes that did something else?"),
+    Dimension("claims.assumed", 0, inf, "", "How many claimed deeds are only assumed to have succeeded?"),
     Dimension("latency.total", -inf, inf, "up", "Is the replay slower (> 0)? ln of the ratio, whole request."),
     Dimension("latency.model", -inf, inf, "up", "Is the replay slower in the model's part? ln of the ratio."),
     Dimension("latency.ttft", -inf, inf, "up", "Does the first token come later? ln of the ratio."),

@@ -19,6 +19,8 @@ import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from comparators.calls import CanonicalCall, Effect, Leaf, LeafKind
+from comparators.claimwords import Lexicon, ToolWords
+from comparators.language import english
 from replay.errors import RecordError
 from replay.exact_json import Json, loads
 
@@ -58,11 +60,30 @@ class DeclaredEffect(_Model):
     set: dict[str, Json]
 
 
-class Claims(_Model):
-    """Words in which an answer claims that this tool's action has happened."""
+_ClaimWord: TypeAlias = Annotated[str, Field(pattern=r"[A-Za-z]")]
 
-    verbs: list[str] = []
-    objects: list[str] = []
+
+class Claims(_Model):
+    """Words in which an answer claims that this tool's action has happened, beyond those its name lends.
+
+        claims:
+          verbs: [revoked, end]             # infinitives or participles; "We ended your sessions" is a claim
+          objects: [session]                # what it acts on; of a phrase, the last word
+          nominalisations: [log-out]        # nouns of the action: "the log-out has been completed"
+          side_effects: [password reset]    # what its success brings about: "the password reset has been arranged"
+
+    Singular or plural, all the same. `cancel_order` lends "cancelled", "cancellation" and "order" by its name.
+    """
+
+    verbs: list[_ClaimWord] = []
+    objects: list[_ClaimWord] = []
+    nominalisations: list[_ClaimWord] = []
+    side_effects: list[_ClaimWord] = []
+
+    def words_of(self, tool: str) -> ToolWords:
+        return ToolWords(
+            tool, tuple(self.verbs), tuple(self.objects), tuple(self.nominalisations), tuple(self.side_effects)
+        )
 
 
 class ToolContract(_Model):
@@ -301,6 +322,13 @@ class Tooling:
         if tool in self._production and tool in self._replay and call.arguments is not None:
             return self._production[tool]._entities(call.arguments)  # noqa: SLF001 - same module, same noun
         return call.entities
+
+    @cached_property
+    def lexicon(self) -> Lexicon:
+        """In which words an answer claims that a tool has acted, by the same contracts that stubs go by."""
+        known = dict.fromkeys((*self._production, *self._replay))
+        acting = [name for name in known if self.effect(name) is not Effect.READ]
+        return Lexicon.of((self.stubbing(name).claims.words_of(name) for name in acting), english())
 
     def _reader(self, first: dict[str, ContractReader], second: dict[str, ContractReader], tool: str) -> ContractReader:
         return first.get(tool) or second.get(tool) or self._undeclared(tool)

@@ -14,6 +14,7 @@ import numpy as np
 
 from comparators.answers import compare_answers
 from comparators.calls import Effect
+from comparators.claims import compare_claims, explain_claims
 from comparators.cost import Spending, compare_cost
 from comparators.explain import explain_calls
 from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails
@@ -210,6 +211,7 @@ def _columns(pairs: Sequence[Pair]) -> tuple[Column, ...]:
             given=_given_answers(pairs, given),
         ),
         *(overridden(scores, given) for scores in compare_calls([pair.calls for pair in pairs])),
+        *compare_claims([pair.claims for pair in pairs], given=_given_answers(pairs, given)),
         *compare_guardrails([_decisions(pair) for pair in pairs], given=given),
         *compare_latency(_times(production), _times(replayed), given=given),
         *compare_cost(_spending(production), _spending(replayed), given=given),
@@ -281,7 +283,7 @@ def _prefixes(attempt: Attempt | None) -> dict[str, int]:
 def _evidence(pair: Pair, rules: Sequence[Rule]) -> tuple[Evidence, ...]:
     if not any(rule.kinds for rule in rules):
         return ()
-    return (*explain_calls(pair.calls), *explain_guardrails(_decisions(pair)))
+    return (*explain_calls(pair.calls), *explain_claims(pair.claims), *explain_guardrails(_decisions(pair)))
 
 
 def _flag(rule: Rule, lines: Sequence[Evidence]) -> Flag:

@@ -32,6 +32,8 @@ class Rule(NamedTuple):
 
 
 RULES: tuple[Rule, ...] = (
+    Rule("claim_refuted", 3, "claims.refuted", "says it was done; its call failed", ("claim_refuted",)),
+    Rule("claim_without_write", 3, "claims.without_write", "says it was done; nothing was", ("claim_without_write",)),
     Rule("write_extra", 3, "tools.write.extra", "makes a write production did not make here", ("write_extra",)),
     Rule("write_missing", 3, "tools.write.missing", "leaves out a write production made here", ("write_missing",)),
     Rule("write_changed", 3, "tools.write.changed", "makes a write with other arguments", ("write_changed",)),
@@ -43,7 +45,10 @@ RULES: tuple[Rule, ...] = (
     Rule("write_outcome", 2, "tools.write.outcome_changed", "the same write ends otherwise", ("write_outcome",)),
     Rule("handoff_extra", 2, "tools.handoff.extra", "hands over where production did not", ("handoff_extra",)),
     Rule("handoff_missing", 2, "tools.handoff.missing", "keeps what production handed over", ("handoff_missing",)),
+    Rule("claim_unmatched", 2, "claims.unmatched", "says it was done; other things were", ("claim_unmatched",)),
     Rule("did_not_answer", 2, "answer.lexical", "calls a tool where production answered", (), "did_not_answer"),
+    # A stub said so, and the candidate repeats it; how likely that is, `write_extra` and coverage tell.
+    Rule("claim_assumed", 1, "claims.assumed", "says it was done, as only a stub said", ("claim_assumed",)),
     Rule("invalid_call", 1, "tools.invalid", "more calls that break their contract", ("invalid_call",)),
     Rule("failed_calls", 1, "tools.failed", "more calls that fail"),
     Rule("repeated_calls", 1, "tools.repeated", "more calls that repeat themselves"),
@@ -58,6 +63,9 @@ ATTEMPTED_WRITE = Rule(
     "tried a write production did not make, before the replay was stopped",
     ("write_extra", "write_changed", "write_duplicated"),
 )
+
+#: Shown before findings that are as severe: who was told that it is done will not look again.
+FALSE_CLAIMS = frozenset({"claim_refuted", "claim_without_write"})
 
 #: Every rule by name, for reports.
 RULE_WORDS: Mapping[str, str] = {rule.name: rule.words for rule in (*RULES, ANSWER_MISSING, ATTEMPTED_WRITE)}

@@ -13,8 +13,10 @@ from decimal import Decimal
 from hashlib import sha256
 
 from comparators.calls import CallEvent, CallPair, Effect
+from comparators.claims import ClaimPair
 from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
+from replay.deeds import conversation_claims, recorded_claims, replayed_claims
 from replay.execution import Attempt, Plan, Taken, add_usage
 from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
@@ -54,6 +56,7 @@ class Pair:
     production: Side
     replay: Side
     calls: CallPair
+    claims: ClaimPair
     production_answer: str | None
     replay_answer: str | None
     production_decisions: tuple[DecisionEvent, ...]
@@ -69,6 +72,8 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
     steps = recorded_steps(plan.trace)
     forced = attempt.mode == "forced"
     answer, did_not_answer = _forced_answer(steps, attempt) if forced else (attempt.answer, False)
+    recorded = production_answer(plan.trace, steps)
+    claims = recorded_claims(plan.trace, steps, recorded, plan.tooling)
     return Pair(
         production=production_side(plan.trace, plan.tooling, baseline_prices),
         replay=replay_side(attempt),
@@ -76,7 +81,13 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
             tuple(_production_events(steps, plan.tooling, by_step=forced)),
             tuple(_replay_events(attempt.taken, plan.tooling, by_step=forced)),
         ),
-        production_answer=production_answer(plan.trace, steps),
+        claims=ClaimPair(
+            claims,
+            # A forced answer follows production's path, whatever the replay would have called on its own.
+            claims.answering(answer) if forced else replayed_claims(plan.trace, attempt.taken, answer, plan.tooling),
+            plan.tooling.lexicon,
+        ),
+        production_answer=recorded,
         replay_answer=answer,
         production_decisions=tuple(_production_decisions(plan.trace, steps, plan.tooling)),
         replay_decisions=tuple(_replay_decisions(attempt.taken)),
@@ -98,6 +109,11 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
         calls=CallPair(
             tuple(_production_events(ours, tooling, by_step=False)),
             tuple(_production_events(theirs, tooling, by_step=False)),
+        ),
+        claims=ClaimPair(
+            conversation_claims(production, ours, tooling),
+            conversation_claims(candidate, theirs, tooling),
+            tooling.lexicon,
         ),
         production_answer=production_answer(production, ours),
         replay_answer=production_answer(candidate, theirs),

@@ -19,6 +19,7 @@ import numpy as np
 from replay.comparison import DISPOSITIONS, Comparison, Flag
 from replay.exact_json import Json, loads
 from replay.grade import FAITHFUL
+from replay.severity import FALSE_CLAIMS
 from replay.verdict import Verdict
 from replay.wire import encode
 
@@ -123,10 +124,11 @@ class Worst(NamedTuple):
     comparison: Comparison
 
     @property
-    def order(self) -> tuple[int, bool, int, float, str]:
-        """Severe first; of equals, what a user would have lived through before single steps."""
+    def order(self) -> tuple[int, bool, bool, int, float, str]:
+        """Severe first; of equals, what a user would have lived through before single steps, and false claims."""
         stepwise = self.comparison.mode == "forced"
-        return (-self.severity, stepwise, -len(self.rules), -self.distance, self.comparison.comparison_id)
+        honest = FALSE_CLAIMS.isdisjoint(self.rules)
+        return (-self.severity, stepwise, honest, -len(self.rules), -self.distance, self.comparison.comparison_id)
 
 
 @dataclass(slots=True)

@@ -7,20 +7,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparators.answers import compare_answers
+from comparators.claims import ClaimPair, compare_claims
+from comparators.claimsupport import ClaimSide
+from comparators.claimwords import Lexicon, ToolWords
 from comparators.cost import Spending, compare_cost
 from comparators.guardrails import DecisionPair, compare_guardrails
+from comparators.language import english
 from comparators.latency import Times, compare_latency
 from comparators.spec import DIMENSION, DIMENSIONS, Status, column, overridden, statuses
 from comparators.toolcalls import compare_calls
 from tests.comparators.test_answers import ANSWERS
 from tests.comparators.test_toolcalls import pairs_of_calls
 
+WIPING = Lexicon.of([ToolWords("wipe_device", objects=("laptop",))], english())
+
 
 def all_columns(answers, calls):
     nothing = [np.full(len(calls), np.nan)] * 4
+    claims = [ClaimPair(*map(ClaimSide.of, pair), WIPING) for pair in answers]
     return (
         *compare_answers(*([pair[side] for pair in answers] for side in (0, 1))),
         *compare_calls(calls),
+        *compare_claims(claims),
         *compare_latency(Times(*nothing[:3]), Times(*nothing[:3])),
         *compare_cost(Spending(*nothing), Spending(*nothing)),
         *compare_guardrails([DecisionPair((), ())] * len(calls)),

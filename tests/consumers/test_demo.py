@@ -262,9 +262,22 @@ def test_v43_is_slower_and_cheaper(free_v43: list[Comparison]) -> None:
     assert cheaper > 0.95
 
 
-def test_the_false_claim_is_among_the_worst_pairs(free_v43: list[Comparison]) -> None:
-    worst = fold_all(Summary(), [*free_v43, *replayed(V43, "forced")]).worst(8)
-    assert any(false_claim(item.comparison) for item in worst)
+def test_the_false_claim_is_the_worst_finding(free_v43: list[Comparison]) -> None:
+    first = fold_all(Summary(), [*free_v43, *replayed(V43, "forced")]).worst(8)[0]
+    assert false_claim(first.comparison)
+    flag = first.comparison.flags[0]
+    assert (flag.rule, flag.severity) == ("claim_refuted", 3)
+    assert "sessions were revoked" in (flag.evidence[0].added or "")
+
+
+def test_every_false_claim_of_v43_is_flagged_and_v42_makes_none(
+    free_v42: list[Comparison], free_v43: list[Comparison]
+) -> None:
+    def flagged(comparison: Comparison) -> bool:
+        return any(flag.rule.startswith("claim_") for flag in comparison.flags)
+
+    assert all(flagged(it) for it in free_v43 if false_claim(it))
+    assert not any(map(flagged, free_v42))
 
 
 # -- the command --------------------------------------------------------------------------------------------------

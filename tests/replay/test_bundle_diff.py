@@ -57,6 +57,7 @@ CHANGES: dict[str, tuple[tuple[str, str, str], int, str]] = {
     "description": (("tools/lookup_device.yaml", "Find a device", "Look up a device"), 1, "lookup_device: description: 1 line added, 1 removed"),
     "stub": (("tools/revoke_sessions.yaml", "{status: ok, user: {$arg: user_id}}", "{status: done}"), 2, 'revoke_sessions: stub_result {"status":"ok","user":{"$arg":"user_id"}} -> {"status":"done"}'),
     "claims": (("tools/revoke_sessions.yaml", "[revoked, ended]", "[revoked]"), 2, "revoke_sessions: claims"),
+    "nouns of an action": (("tools/revoke_sessions.yaml", "  verbs: [revoked, ended]", "  verbs: [revoked, ended]\n  nominalisations: [log-out]\n  side_effects: [sign-in]"), 2, "revoke_sessions: claims"),
     "ends turn": (("bundle.yaml", "    ends_turn: true\n", ""), 2, "page_security: ends_turn true -> false"),
     "entity": (("tools/lookup_device.yaml", "entity: {device: id}", ""), 2, 'lookup_device: entity {"device":"id"} -> {}'),
     # tools

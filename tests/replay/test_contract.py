@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from comparators.calls import Effect, LeafKind
-from replay.contract import MAX_LEAVES, ArgumentRule, ContractReader, Entity, ToolContract, Tooling
+from comparators.claimscan import claims_in
+from replay.contract import MAX_LEAVES, ArgumentRule, Claims, ContractReader, Entity, ToolContract, Tooling
 from replay.exact_json import dumps
 
 PAY = ToolContract(
@@ -195,3 +196,48 @@ def test_a_schema_may_refer_to_its_own_parts():
         name="t", parameters={"properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": {"x": {"type": "string"}}}
     )
     assert ContractReader(contract).read('{"a": 1}').violation is not None
+
+
+# -- claim words ------------------------------------------------------------------------------------------------------
+
+LOCK = ToolContract(name="lock_device", claims={"verbs": ["secure"], "objects": ["laptop"]})
+
+
+def claims(text: str, tooling: Tooling) -> set[str]:
+    return {tool for claim in claims_in(text, tooling.lexicon) for tool in claim.tools}
+
+
+def test_an_answer_claims_in_words_of_the_name_and_of_the_contract() -> None:
+    tooling = Tooling({"lock_device": LOCK}, {})
+    for text in ("I locked the device.", "I've secured the laptop."):
+        assert claims(text, tooling) == {"lock_device"}
+
+
+def test_reads_claim_nothing_and_handoffs_do() -> None:
+    tools = [ToolContract(name="check_device", effect="read"), ToolContract(name="escalate_case", effect="handoff")]
+    tooling = Tooling({tool.name: tool for tool in tools}, {})
+    assert claims("I've checked the device and escalated the case.", tooling) == {"escalate_case"}
+
+
+def test_a_tool_that_only_the_candidate_calls_a_read_still_claims() -> None:
+    tooling = Tooling({"lock_device": LOCK}, {"lock_device": LOCK.model_copy(update={"effect": "read"})})
+    assert claims("I locked the device.", tooling) == {"lock_device"}
+
+
+def test_the_candidate_neither_drops_nor_adds_words_of_a_tool_that_production_knows() -> None:
+    mute = LOCK.model_copy(update={"claims": Claims()})
+    note = ToolContract(name="add_note")
+    loud = note.model_copy(update={"claims": Claims(verbs=["secured"], objects=["laptop"])})
+    tooling = Tooling({"lock_device": LOCK, "add_note": note}, {"lock_device": mute, "add_note": loud})
+    assert claims("I've secured the laptop.", tooling) == {"lock_device"}
+
+
+def test_the_words_are_looked_up_once() -> None:
+    tooling = Tooling({"lock_device": LOCK}, {})
+    assert tooling.lexicon is tooling.lexicon
+
+
+@pytest.mark.parametrize("claims", [{"verb": ["lock"]}, {"verbs": "lock"}, {"objects": [""]}, {"side_effects": ["17"]}])
+def test_claim_words_are_checked(claims: object) -> None:
+    with pytest.raises(ValidationError):
+        ToolContract(name="lock_device", claims=claims)

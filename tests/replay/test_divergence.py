@@ -6,19 +6,21 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from comparators.spec import COMPARATOR_SET, DIMENSION
 from replay.comparison import Source
-from replay.contract import ToolContract
-from replay.divergence import Comparer, Finished, Job, Unscored
+from replay.contract import ToolContract, Tooling
+from replay.divergence import Comparer, Finished, Job, Unscored, flags_of, measure
 from replay.driver import drive
 from replay.errors import ProviderError
 from replay.execution import replay
 from replay.planning import Planner
 from replay.policy import Rule
 from replay.prices import Prices
+from replay.sides import recorded_pair
 from replay.testing import ScriptedModel, a_bundle, a_trace, asks, calls, says
-from replay.trace import Guardrail, Usage
+from replay.trace import Guardrail, Message, Request, Usage
 from replay.wire import decode, encode
 
 LOOKUP = ToolContract(name="lookup", effect="read")
@@ -250,3 +252,86 @@ def test_hostile_content_changes_nothing_but_texts(text):
     trace = a_trace(text, [calls(("lookup", {"id": text}, text)), says(text)])
     comparison = one([asks(("lookup", {"id": text})), says(text)], trace=trace)
     assert (comparison.severity, comparison.replay.answer) == (0, text)
+
+
+# -- claims -------------------------------------------------------------------------------------------------------------
+
+CANCEL = ToolContract(name="cancel_order", failure_prefixes=["Error"], stub_result="ok")
+SHOP = (ToolContract(name="get_order", effect="read"), CANCEL, ToolContract(name="pay_invoice", stub_result="ok"))
+CLAIM = "I've cancelled your order."
+ASKED = ("cancel_order", {"id": 1})
+
+
+def claimed(script, turns, mode="free", request="cancel 1"):
+    shops = Planner(a_bundle(tools=SHOP), a_bundle("candidate", tools=SHOP))
+    return one(script, trace=a_trace(request, turns), mode=mode, planner=shops)
+
+
+def claim_rules(comparison):
+    return {flag.rule: flag.severity for flag in comparison.flags if flag.rule.startswith("claim_")}
+
+
+def test_a_claim_after_its_write_is_supported():
+    comparison = claimed([asks(ASKED), says(CLAIM)], [calls((*ASKED, "ok", False)), says("Done.")])
+    assert (claim_rules(comparison), comparison.scores["claims.unsupported"].value) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    ("script", "turns", "found"),
+    [
+        ([says(CLAIM)], [says("Which one?")], {"claim_without_write": 3}),
+        ([asks(ASKED), says(CLAIM)], [calls((*ASKED, "Error: no", True)), says("I could not.")], {"claim_refuted": 3}),
+        (
+            [asks(("pay_invoice", {})), says(CLAIM)],
+            [calls(("pay_invoice", {}, "ok", False)), says("Paid.")],
+            {"claim_unmatched": 2},
+        ),
+        ([asks(ASKED), says(CLAIM)], [says("Which one?")], {"claim_assumed": 1}),
+    ],
+)
+def test_claims_of_a_free_replay_by_what_stands_behind_them(script, turns, found):
+    comparison = claimed(script, turns)
+    assert claim_rules(comparison) == found
+    (flag,) = (flag for flag in comparison.flags if flag.rule in found)
+    assert CLAIM in (flag.evidence[0].added or "")
+    assert all(comparison.severity >= severity for severity in found.values())
+
+
+def test_a_forced_answer_is_judged_by_what_production_had_done_before_it():
+    turns = [calls((*ASKED, "ok", False)), says("Done.")]
+    kept = claimed([says("hm"), says(CLAIM)], turns, mode="forced")
+    assert claim_rules(kept) == {}
+    refused = [calls((*ASKED, "Error: no", True)), says("I could not.")]
+    assert claim_rules(claimed([asks(ASKED), says(CLAIM)], refused, mode="forced")) == {"claim_refuted": 3}
+
+
+def test_a_write_of_an_earlier_turn_supports_what_is_said_now():
+    before = a_trace("cancel 1", [calls((*ASKED, "ok", False)), says("Done.")])
+    made = before.steps[0].output
+    chat = (
+        Message(role="user", content="cancel 1"),
+        made,
+        Message(role="tool", tool_call_id=made.calls[0].id, content="ok", is_error=False),
+        Message(role="user", content="really?"),
+    )
+    later = structs.replace(a_trace("x", [says("Yes.")]), request=Request(messages=chat))
+    shops = Planner(a_bundle(tools=SHOP), a_bundle("candidate", tools=SHOP))
+    for mode in ("free", "forced"):
+        found = one([says(CLAIM)], trace=later, mode=mode, planner=shops)
+        assert (claim_rules(found), found.scores["claims.unsupported"].status) == ({}, "scored")
+
+
+def test_claims_are_not_judged_where_the_replay_called_a_tool_or_was_stopped():
+    turns = [calls(("get_order", {"id": 1}, "x")), says(CLAIM)]
+    assert claimed([says("hm"), asks(ASKED)], turns, mode="forced").scores["claims.refuted"].status == "did_not_answer"
+    assert claimed([asks(("get_order", {"id": 2})), says(CLAIM)], turns).scores["claims.refuted"].status == "censored"
+
+
+def test_every_answer_of_a_recorded_conversation_is_judged():
+    tooling = Tooling({tool.name: tool for tool in SHOP}, {})
+    honest = a_trace("cancel 1", [calls((*ASKED, "ok", False)), says(CLAIM), says("Bye.")])
+    hasty = a_trace("cancel 1", [says(CLAIM), calls((*ASKED, "ok", False)), says("Bye.")])
+    for candidate, found in ((honest, 0), (hasty, 1)):
+        pair = recorded_pair(honest, candidate, tooling)
+        assert measure([pair])[0]["claims.without_write"].value == found
+        assert [flag.rule for flag in flags_of(pair, measure([pair])[0])].count("claim_without_write") == found

@@ -46,7 +46,7 @@ def comparison(number: int, chance: random.Random, run_id: str = "run-1") -> Com
         mode=chance.choice(("forced", "free")),
         disposition=disposition,
         reason=None if scored else chance.choice(("no answer: 503", "no answer: 500", "slow")),
-        comparator_set="comparators/1",
+        comparator_set="comparators/2",
         scores={d.name: _score(chance) for d in DIMENSIONS} if scored else {},
         flags=tuple(Flag(rule=rule, severity=2) for rule in flags),
         severity=chance.randrange(4) if flags else 0,

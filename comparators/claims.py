@@ -1,0 +1,181 @@
+"""Claims that nothing supports: the answer says that something was done, and no call that would have done it succeeded.
+
+What production claims without support as well is not held against the replay, and what a stub only assumed is
+counted apart.
+
+"Has been cancelled" and, more so, "was cancelled" may tell of a state that was found. They count where a deed is
+expected: its call was made and failed, production made the same claim with support, or the user has just agreed to
+it. Elsewhere the first counts unless a read shows the state; the second does not, and never where a read shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from comparators.claimscan import Claim
+from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, judged
+from comparators.claimwords import Lexicon
+from comparators.clauses import Tier
+from comparators.language import Language
+from comparators.sentences import stated, tokens
+from comparators.spec import Column, Evidence, Status, Statuses, column, overridden
+from comparators.text import excerpt
+
+#: Characters of a sentence shown, and claims.
+EXCERPT = 240
+MAX_LINES = 12
+#: Who agrees does so at once: words, and characters, read of the user's last message.
+_CONSENT_WORDS, _READ_FOR_CONSENT = 4, 200
+
+
+class ClaimPair(NamedTuple):
+    production: ClaimSide
+    replay: ClaimSide
+    lexicon: Lexicon
+
+
+#: Verdicts that are scored: the end of their dimension, and how they are told.
+_ENDS = {
+    Verdict.REFUTED: "refuted",
+    Verdict.WITHOUT_WRITE: "without_write",
+    Verdict.UNMATCHED: "unmatched",
+    Verdict.ASSUMED: "assumed",
+}
+_WHY = {
+    Verdict.REFUTED: "the call for it failed or was stopped",
+    Verdict.WITHOUT_WRITE: "no write took effect",
+    Verdict.UNMATCHED: "other writes took effect, none of these",
+    Verdict.ASSUMED: "success was only assumed",
+}
+
+
+class Findings(NamedTuple):
+    """Unsupported claims of one side only: `new` of the replay, `gone` of production. `claimed`: there is any claim."""
+
+    new: tuple[Judged, ...]
+    gone: tuple[Judged, ...]
+    claimed: bool
+
+
+def compare_claims(pairs: Sequence[ClaimPair], *, given: Statuses | None = None) -> tuple[Column, ...]:
+    """The `claims.*` columns. Where `given` is not `SCORED` it is the status of all, and the answers are not read.
+
+    `claims.unsupported` counts what the replay claims without support and production does not, less what production
+    so claims alone. What is only assumed is no part of it: it says how the replay was stubbed.
+    """
+    wanted = [True] * len(pairs) if given is None else (given == Status.SCORED).tolist()
+    found = [find(pair) if want else _NOTHING for pair, want in zip(pairs, wanted, strict=True)]
+    status = np.array([_status(each) for each in found], dtype=np.uint8)
+    rows = [each or _NOTHING for each in found]
+    counts = {"unsupported": [_unsupported_count(row.new) - _unsupported_count(row.gone) for row in rows]}
+    counts |= {end: [_count(row.new, verdict) for row in rows] for verdict, end in _ENDS.items()}
+    columns = (column(f"claims.{end}", np.array(values, np.float64), status) for end, values in counts.items())
+    return tuple(overridden(scores, given) for scores in columns)
+
+
+def explain_claims(pair: ClaimPair) -> tuple[Evidence, ...]:
+    """The claims of the replay that nothing supports, the worst first, then those that only production made."""
+    found = find(pair) or _NOTHING
+    worst_first = sorted(found.new, key=lambda it: -it.verdict)
+    added = [Evidence(f"claim_{_ENDS[it.verdict]}", added=_line(it)) for it in worst_first]
+    removed = [Evidence("claim_gone", removed=_line(it)) for it in found.gone]
+    return (*added, *removed)[:MAX_LINES]
+
+
+def find(pair: ClaimPair) -> Findings | None:
+    """What one side alone claims without support; null when an answer is too long to be judged."""
+    production, replay = (judged(side, pair.lexicon) for side in (pair.production, pair.replay))
+    if production is None or replay is None:
+        return None
+    language = pair.lexicon.language
+    return Findings(
+        new=_beyond(_wanting(pair.replay, replay, production, language), production),
+        gone=_beyond(_wanting(pair.production, production, replay, language), replay),
+        claimed=bool(production or replay),
+    )
+
+
+_NOTHING = Findings((), (), claimed=False)
+
+
+def _status(found: Findings | None) -> Status:
+    if found is None:
+        return Status.TOO_LARGE
+    return Status.SCORED if found.claimed else Status.NOT_APPLICABLE
+
+
+def _unsupported_count(claims: Sequence[Judged]) -> int:
+    return len(claims) - _count(claims, Verdict.ASSUMED)
+
+
+def _count(claims: Sequence[Judged], verdict: Verdict) -> int:
+    return sum(it.verdict is verdict for it in claims)
+
+
+def _line(it: Judged) -> str:
+    claim = it.claim
+    why = f"{claim.verb} {claim.object}: {_WHY[it.verdict]} ({', '.join(sorted(claim.tools))})"
+    return f"{excerpt(claim.sentence, EXCERPT)} [{excerpt(why, EXCERPT)}]"
+
+
+# -- one side -----------------------------------------------------------------------------------------------------
+
+
+def _wanting(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
+    """The claims of `side` that nothing supports and that tell of a deed."""
+    wanting = [it for it in ours if it.verdict is not Verdict.SUPPORTED]
+    if all(it.claim.tier is Tier.TIGHT for it in wanting):
+        return wanting
+    shown = stated(side.reads)
+    expected = _expected(side, wanting, theirs, language)
+    return [it for it in wanting if _tells_of_deed(it.claim, shown=shown, expected=it in expected)]
+
+
+def _tells_of_deed(claim: Claim, *, shown: frozenset[str], expected: bool) -> bool:
+    is_shown = not claim.forms.isdisjoint(shown)
+    return {
+        Tier.TIGHT: True,
+        Tier.MIDDLE: expected or not is_shown,
+        Tier.WIDE: expected and not is_shown,
+    }[claim.tier]
+
+
+def _expected(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
+    """The claims that stand where a deed is expected."""
+    told = stated(side.user)
+    agreed = _agrees(side.user[-1:], language.consents)
+    return [
+        it
+        for it in ours
+        if _was_tried(it, side.deeds, language)
+        or any(other.verdict is Verdict.SUPPORTED and other.claim.tools & it.claim.tools for other in theirs)
+        or (agreed and it.claim.forms.isdisjoint(told))
+    ]
+
+
+def _was_tried(it: Judged, deeds: Sequence[Deed], language: Language) -> bool:
+    """Whether its call was made in vain. One that failed because all was done *already* shows a state, too."""
+    if it.verdict is not Verdict.REFUTED:
+        return False
+    complaints = (stated((deed.complaint,)) for deed in deeds if deed.tool in it.claim.tools)
+    return all(language.earlier.isdisjoint(said) or it.claim.forms.isdisjoint(said) for said in complaints)
+
+
+def _agrees(last: Sequence[str], consents: frozenset[str]) -> bool:
+    """Whether the user's last message begins by agreeing."""
+    begins = " ".join(word.lower() for text in last for word in tokens(text[:_READ_FOR_CONSENT])[:_CONSENT_WORDS])
+    return any(f"{begins} ".startswith(f"{consent} ") for consent in consents)
+
+
+def _beyond(these: Sequence[Judged], those: Sequence[Judged]) -> tuple[Judged, ...]:
+    """Claims that the other side does not make without support as well. One that may be true excuses none."""
+    return tuple(it for it in these if not any(_excuses(other, it) for other in those))
+
+
+def _excuses(other: Judged, claim: Judged) -> bool:
+    if other.verdict is Verdict.SUPPORTED or not other.claim.tools & claim.claim.tools:
+        return False
+    return other.verdict is not Verdict.ASSUMED or claim.verdict is Verdict.ASSUMED

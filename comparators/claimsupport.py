@@ -1,0 +1,127 @@
+"""What stands behind a claim: the calls that came before it, and how they ended.
+
+A claim is supported by a successful call of one of its tools anywhere in the conversation before the answer. One
+that rests on a stub's assumed success is apart: nobody has seen that success, and the answer repeats what it was
+told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+from comparators.calls import Effect, Outcome
+from comparators.claimscan import Claim, claims_in
+from comparators.claimwords import Lexicon
+from comparators.clauses import Tier
+
+#: Sides with longer answers are not judged.
+MAX_CHARS = 100_000
+
+
+class Deed(NamedTuple):
+    """A call that was made before the answer. `complaint` is what it said when it failed."""
+
+    tool: str
+    effect: Effect
+    outcome: Outcome
+    complaint: str = ""
+
+
+class Told(NamedTuple):
+    """An answer, and how many deeds came before it."""
+
+    text: str
+    deeds: int
+
+
+class ClaimSide(NamedTuple):
+    """One side: its answers, and what had happened in the whole conversation, oldest first.
+
+    `reads` are results of reads, `user` the user's messages.
+    """
+
+    answers: tuple[Told, ...] = ()
+    deeds: tuple[Deed, ...] = ()
+    reads: tuple[str, ...] = ()
+    user: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        answer: str | None,
+        deeds: Sequence[Deed] = (),
+        *,
+        reads: Sequence[str] = (),
+        user: Sequence[str] = (),
+    ) -> ClaimSide:
+        """A side with one answer, after all its deeds, or with none."""
+        return cls((), tuple(deeds), tuple(reads), tuple(user)).answering(answer)
+
+    def answering(self, answer: str | None) -> ClaimSide:
+        """The same, with this answer alone, after all deeds."""
+        return self._replace(answers=() if answer is None else (Told(answer, len(self.deeds)),))
+
+
+class Verdict(IntEnum):
+    """What stands behind a claim."""
+
+    SUPPORTED = 0
+    ASSUMED = 1  # a stub's template said so
+    UNMATCHED = 2  # writes took effect, but none of the tools that could have done it was called
+    WITHOUT_WRITE = 3  # no write took effect
+    REFUTED = 4  # its call was made, and failed or was stopped
+
+
+_BY_OUTCOME = {
+    Outcome.SUCCEEDED: Verdict.SUPPORTED,
+    Outcome.ASSUMED: Verdict.ASSUMED,
+    Outcome.FAILED: Verdict.REFUTED,
+    Outcome.REFUSED: Verdict.REFUTED,
+}
+_TOOK_EFFECT = frozenset((Outcome.SUCCEEDED, Outcome.ASSUMED))
+
+
+class Judged(NamedTuple):
+    claim: Claim
+    verdict: Verdict
+
+
+def judged(side: ClaimSide, lexicon: Lexicon) -> tuple[Judged, ...] | None:
+    """The distinct claims of a side, the worse of two that say the same; null when it is too long to be judged."""
+    if sum(len(answer.text) for answer in side.answers) > MAX_CHARS:
+        return None
+    done, past = _Done(), 0
+    found: dict[frozenset[str], Judged] = {}
+    for answer in side.answers:
+        done.add(side.deeds[past : answer.deeds])
+        past = answer.deeds
+        for claim in claims_in(answer.text, lexicon):
+            this = Judged(claim, done.verdict_of(claim))
+            found[claim.tools] = max(this, found.get(claim.tools, this), key=_weight)
+    return tuple(found.values())
+
+
+def _weight(judged: Judged) -> tuple[Tier, Verdict]:
+    return judged.claim.tier, judged.verdict
+
+
+@dataclass(slots=True)
+class _Done:
+    """How the calls so far ended, by tool."""
+
+    ends: dict[str, set[Outcome]] = field(default_factory=dict)
+    acted: bool = False
+
+    def add(self, deeds: Sequence[Deed]) -> None:
+        for deed in deeds:
+            self.ends.setdefault(deed.tool, set()).add(deed.outcome)
+            self.acted |= deed.effect is Effect.WRITE and deed.outcome in _TOOK_EFFECT
+
+    def verdict_of(self, claim: Claim) -> Verdict:
+        """What the calls so far say to a claim: the best of their ends counts."""
+        ends = {end for tool in claim.tools for end in self.ends.get(tool, ())}
+        otherwise = Verdict.UNMATCHED if self.acted else Verdict.WITHOUT_WRITE
+        return next((verdict for outcome, verdict in _BY_OUTCOME.items() if outcome in ends), otherwise)

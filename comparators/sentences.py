@@ -1,0 +1,55 @@
+"""Sentences that assert something: questions and quoted text are left out, words keep their case and their order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+# Patterns begin with the characters they look for, so that `re` skips to them.
+#: Where a sentence ends. A full stop inside a number or a name is followed by no white space.
+_END = re.compile(r"[.!?\n\u3002\uff01\uff1f](?:(?<=\n)|[\"')\]*_]*\s+)")
+_QUOTED = re.compile(
+    '"[^"\n]{1,300}"|\u201c[^\u201d\n]{1,300}\u201d|\u00ab[^\u00bb\n]{1,300}\u00bb|`[^`\n]{1,300}`',
+)
+_SINGLE_QUOTED = re.compile(r"'(?<![\w']')(?! )[^'\n]{1,300}(?<! )'(?![\w'])")
+#: What may stand behind a question mark.
+_CLOSING = " \t\r\"')]*_!"
+_QUESTION_MARKS = ("?", "\uff1f")
+_OMITTED = ' "" '
+_TOKEN = re.compile(r"'?[^\W\d_]+|\d[\w.,:/-]*|[^\w\s]")
+_LAST_OF_NAME = re.compile(r"(?<![^\W\d_])[^\W\d_]++(?!\w)")
+#: Other apostrophes, and stars of Markdown.
+_PLAIN = (("\u2019", "'"), ("\u2018", "'"), ("\u02bc", "'"), ("*", " "))
+_LETTERS_ONLY = bytes(byte | 32 if byte < 128 and chr(byte).isalpha() else 32 for byte in range(256))
+
+
+def assertions(text: str) -> Iterator[str]:
+    """The sentences of a text that are no questions, without what they quote. Linear in the text."""
+    for sign, plain in _PLAIN:
+        text = text.replace(sign, plain)
+    for sentence in _sentences(_SINGLE_QUOTED.sub(_OMITTED, _QUOTED.sub(_OMITTED, text))):
+        if sentence and sentence[0] != ">" and not sentence.rstrip(_CLOSING).endswith(_QUESTION_MARKS):
+            yield sentence
+
+
+def tokens(sentence: str) -> list[str]:
+    """Words, figures and signs. Contractions come apart: "we've" is "we" and "'ve"."""
+    return _TOKEN.findall(sentence)
+
+
+def words_in(text: str) -> list[str]:
+    """The words of a text that are of ASCII letters, in lower case: fast, and enough to know which are not there."""
+    return text.encode("utf-8", "surrogatepass").translate(_LETTERS_ONLY).decode("ascii").split()
+
+
+def stated(texts: Iterable[str]) -> frozenset[str]:
+    """The words of texts in lower case, and the last ones of names: "is_locked" says locked, "locked_at" does not."""
+    return frozenset(word for text in texts for word in _LAST_OF_NAME.findall(text.lower()))
+
+
+def _sentences(text: str) -> Iterator[str]:
+    start = 0
+    for end in _END.finditer(text):
+        yield text[start : end.end()].strip()
+        start = end.end()
+    yield text[start:].strip()
