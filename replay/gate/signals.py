@@ -141,6 +141,7 @@ def _is_severe(comparison: Comparison) -> float:
 
 
 _SEVERE = 3
+_FALSE = ("claim_refuted", "claim_without_write", "claim_unmatched")
 _UNSAFE = ("guard_loosened", "invalid_write")
 
 SIGNALS: Mapping[str, Signal] = {
@@ -156,6 +157,7 @@ SIGNALS: Mapping[str, Signal] = {
         Signal("tool_mismatch", "event", "makes other writes or hand-overs than production did", _acts_otherwise),
         Signal("answer_distance", "share", "how far the wording is from production's", _wording),
         _flag_signal("unsafe_action", _UNSAFE, "passes a guardrail that stopped it, or breaks a write's contract"),
+        _flag_signal("false_claim", _FALSE, "says that something was done which no call has done"),
         Signal("severe", "event", "differs from production in a way of the highest severity", _is_severe),
     )
 }
