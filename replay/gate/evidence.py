@@ -71,6 +71,7 @@ class Evidence:
     uncalibrated: list[bool] = field(default_factory=list)
     exemplars: list[list[str]] = field(default_factory=list)
     unknown: Ints = field(init=False)
+    hits: Ints = field(init=False)
     candidate: Differences = field(init=False)
     placebo: Differences = field(init=False)
 
@@ -78,7 +79,7 @@ class Evidence:
         metrics = len(self.gate.metrics)
         self.uncalibrated = self.uncalibrated or [False] * metrics
         self.exemplars = self.exemplars or [[] for _ in range(metrics)]
-        self.unknown = np.zeros(metrics, np.int64)
+        self.unknown, self.hits = np.zeros(metrics, np.int64), np.zeros(metrics, np.int64)
         self.candidate, self.placebo = Differences.none(metrics), Differences.none(metrics)
 
     def fold(self, votes: Sequence[Vote]) -> None:
@@ -95,6 +96,7 @@ class Evidence:
         self.candidate.merge(other.candidate)
         self.placebo.merge(other.placebo)
         self.unknown += other.unknown
+        self.hits += other.hits
         for name in ("conversations", "turns", "failed", "failed_alike", "guessed", "laned"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self._see(other.first_at)
@@ -141,8 +143,14 @@ class Evidence:
         return (best, worst), voting[heaviest][1].id if each[heaviest][0] > 0 else None
 
     def log_e_placebo(self) -> float:
-        """Evidence that the bundle in production differs from itself by more than a margin, either way."""
-        each = [ends for metric in self.placebo_metrics() for ends in (metric.log_e_harm[0], metric.log_e_safe[0])]
+        """Evidence that the bundle in production differs from itself by more than a margin, either way.
+
+        A relative margin is inside the difference, which is below 0 on average when nothing differs: that it seems to
+        be better than itself says nothing.
+        """
+        each = []
+        for metric in self.placebo_metrics():
+            each += [metric.log_e_harm[0], metric.log_e_safe[0]] if metric.margin else [metric.log_e_harm[0]]
         return _log_sum([value - log(len(each)) for value in each]) if each else 0.0
 
     # -- one metric ---------------------------------------------------------------------------------------------
@@ -168,7 +176,7 @@ class Evidence:
             band=band(best, worst, self.gate.alpha.promote) if pairs else None,
             certifiable=certifiable(worst, self.gate.alpha.promote) if pairs else None,
             more_pairs=more_pairs(worst, metric.tolerated, self.gate.alpha.promote) if pairs else None,
-            hits=int(best[-1]) if metric.kind == "zero_tolerance" else 0,
+            hits=int(self.hits[row]),
             exemplars=tuple(self.exemplars[row]),
         )
 
@@ -196,6 +204,7 @@ class Evidence:
         self.guessed += vote.guessed
         self.laned += vote.laned
         self.unknown += vote.unknown
+        self.hits += vote.hits
         self._see(vote.at)
         for row in np.flatnonzero(vote.uncalibrated).tolist():
             self.uncalibrated[row] = True
