@@ -57,7 +57,7 @@ def detectable_after(shares: Floats, margin: float, pairs: int, alpha: float, po
         return _likely(worse(step), _harm(margin), pairs, power) >= log(1.0 / alpha)
 
     found = bisect_left(range(STEPS + 1), True, key=suffice)
-    return float(worse(found) @ SCALE) if found <= STEPS else None
+    return round(float(worse(found) @ SCALE), 9) if found <= STEPS else None
 
 
 def _safe(margin: float) -> Callable[[Floats], Floats]:

@@ -108,13 +108,14 @@ class Evidence:
         """Everything, in a few bytes per value that occurred. `load` reads it back, bit for bit."""
         kept = {name: getattr(self, name) for name in _KEPT}
         counts = {name: _sparse(getattr(self, name).counts) for name in ("candidate", "placebo")}
-        return msgspec.msgpack.encode({**kept, "unknown": self.unknown.tolist(), **counts})
+        per_metric = {"unknown": self.unknown.tolist(), "hits": self.hits.tolist()}
+        return msgspec.msgpack.encode({**kept, **per_metric, **counts})
 
     @classmethod
     def load(cls, gate: Gate, data: bytes) -> Evidence:
         found = msgspec.msgpack.decode(data)
         evidence = cls(gate, **{name: found[name] for name in _KEPT})
-        evidence.unknown = np.array(found["unknown"], np.int64)
+        evidence.unknown, evidence.hits = (np.array(found[name], np.int64) for name in ("unknown", "hits"))
         for name in ("candidate", "placebo"):
             places_, numbers = found[name]
             getattr(evidence, name).counts.reshape(-1)[places_] = numbers

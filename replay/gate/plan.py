@@ -27,7 +27,7 @@ from comparators.spec import Floats, Ints
 from replay.gate.config import Gate, Kind, Metric
 from replay.gate.evidence import Evidence
 from replay.gate.signals import signal_of
-from replay.verdict import REASONS, Reason
+from replay.verdict import Reason
 
 #: The chance with which an equal candidate is promoted within the plan, all metrics together.
 POWER = 0.8
@@ -58,10 +58,10 @@ class Assumed(NamedTuple):
 
 
 class MetricPlan(NamedTuple):
-    """Figures of one metric at `max_pairs`; null = never. Money and days are of `likely_pairs`.
+    """Figures of one metric at `max_pairs`; null = never.
 
-    `certifiable`: the smallest margin that an equal candidate will be certified for; `detectable`: the smallest mean
-    difference that will be rolled back; `expected_pairs` are enough in half of all runs, `likely_pairs` in as many as
+    `certifiable`: the smallest margin that an equal candidate will be certified for, null if the margin is relative;
+    `detectable`: the smallest mean difference that will be rolled back, relative margins apart; `expected_pairs` are enough in half of all runs, `likely_pairs` in as many as
     the promise asks for.
     """
 
@@ -95,9 +95,8 @@ def plan_of(gate: Gate, seen: Evidence | None = None) -> Plan:
     voting = [metric for metric in gate.metrics if metric.votes]
     weights = sum(metric.weight for metric in voting)
     power = 1.0 - (1.0 - POWER) / len(voting)
-    return Plan(
-        gate, tuple(_planned(gate, metric, assumed(gate, row, seen), power, weights) for row, metric in enumerate(gate.metrics))
-    )
+    given = [assumed(gate, row, seen) for row in range(len(gate.metrics))]
+    return Plan(gate, tuple(_planned(gate, *it, power, weights) for it in zip(gate.metrics, given, strict=True)))
 
 
 def assumed(gate: Gate, row: int, seen: Evidence | None) -> Assumed:
@@ -184,7 +183,7 @@ def _planned(gate: Gate, metric: Metric, given: Assumed, power: float, weights: 
     return MetricPlan(
         metric,
         given,
-        certifiable=certifiable_after(shares, gate.max_pairs, alpha.promote, power),
+        certifiable=certifiable_after(shares, gate.max_pairs, alpha.promote, power) if margin else None,
         detectable=detectable_after(shares, margin, gate.max_pairs, alpha.rollback * weight, power),
         expected_pairs=pairs_to_certify(shares, margin, alpha.promote, 0.5),
         likely_pairs=pairs_to_certify(shares, margin, alpha.promote, power),
@@ -199,10 +198,10 @@ def _blind(planned: MetricPlan, gate: Gate) -> Reason:
     metric = planned.metric
     needed = "no number of pairs would do" if planned.likely_pairs is None else f"{planned.likely_pairs:,} are needed"
     if metric.rel_margin is not None:
-        advice = f"a rel_margin of {metric.rel_margin:g} is too small for them"
+        advice = f"its rel_margin of {metric.rel_margin:g} can not be certified"
     elif planned.certifiable is None:
         advice = "no margin below 1 can be certified"
     else:
-        advice = f"the smallest that can be certified is {planned.certifiable:g}, its margin is {metric.tolerated:g}"
+        advice = f"its margin of {metric.tolerated:g} can not be certified, {planned.certifiable:g} could be"
     words = f"with {gate.max_pairs:,} pairs {advice}; {needed}"
-    return Reason(code="blind_metric", words=f"{REASONS['blind_metric']}: {words}", metrics=(metric.id,))
+    return Reason(code="blind_metric", words=words, metrics=(metric.id,))
