@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from replay.errors import UsageError
 from replay.exact_json import Json
 from replay.gate.config import Gate, gate_in, load_gate
 from replay.gate.docket import Docket
+from replay.gate.drills import Report, run_drills
 from replay.gate.evidence import Evidence
 from replay.gate.plan import POWER, MetricPlan, Plan, plan_of
 from replay.gate.signals import SIGNALS
@@ -32,6 +33,9 @@ def plan(arguments: argparse.Namespace) -> int:
     price = _Price(arguments.pairs_per_day, usd)
     print_json(_plan_json(found, price)) if arguments.json else print_lines(_plan_lines(found, price))
     return COULD_NOT_RUN if found.blind else DONE
+
+
+_FAILED = 1
 
 
 class _Price(NamedTuple):
@@ -76,7 +80,7 @@ def _seen(directory: Path, gate: Gate) -> _Seen:
     docket.finish()
     evidence = docket.evidence()
     if not evidence.laned:
-        raise UsageError(f"{directory}: no conversation has a baseline lane, which is what says how much noise there is")
+        raise UsageError(f"{directory}: no conversation has a baseline lane, and only that says how much is noise")
     known = [price for price in prices if price is not None]
     return _Seen(evidence, sum(known) / evidence.laned if len(known) == len(prices) else None)
 
@@ -86,7 +90,7 @@ def _seen(directory: Path, gate: Gate) -> _Seen:
 
 def _plan_lines(found: Plan, price: _Price) -> Iterator[str]:
     gate = found.gate
-    yield f"a candidate as good as production is promoted within {gate.max_pairs:,} pairs, with a chance of {POWER:.0%}:"
+    yield f"wanted: a candidate as good as production promoted within {gate.max_pairs:,} pairs in {POWER:.0%} of runs"
     yield f"  {'metric':<24}{'margin':>9}{'certifiable':>13}{'detectable':>12}{'half':>9}{'likely':>9}  assumed"
     for planned in found.metrics:
         yield _row(planned)
@@ -150,4 +154,38 @@ def _metric_json(planned: MetricPlan, price: _Price) -> Json:
         "likely_pairs": planned.likely_pairs,
         "usd": price.usd(planned.likely_pairs),
         "assumed": planned.assumed.source,
+    }
+
+
+# -- drills -----------------------------------------------------------------------------------------------------------
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """Exit code 0 when every drill that is covered ends as it must, 1 when one does not."""
+    reports = tuple(run_drills(_gate(arguments)))
+    failed = any(report.result == "failed" for report in reports)
+    print_json([_report_json(report) for report in reports]) if arguments.json else print_lines(_drill_lines(reports))
+    return _FAILED if failed else DONE
+
+
+def _drill_lines(reports: Sequence[Report]) -> Iterator[str]:
+    yield f"  {'drill':<17}{'must be':<18}{'is':<11}{'pairs':>7}  result"
+    for report in reports:
+        must = " or ".join(sorted(report.drill.sound))
+        told = f"{report.result.upper() if report.result == 'failed' else report.result}: {report.drill.words}"
+        yield f"  {report.drill.name:<17}{must:<18}{report.decision or '-':<11}{report.pairs:>7,}  {told}"
+    for report in reports:
+        if report.words:
+            yield f"  ! {report.drill.name}: {report.words}"
+
+
+def _report_json(report: Report) -> Json:
+    return {
+        "drill": report.drill.name,
+        "what": report.drill.words,
+        "must_be": sorted(report.drill.sound),
+        "result": report.result,
+        "decision": report.decision,
+        "pairs": report.pairs,
+        "words": report.words,
     }

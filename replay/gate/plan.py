@@ -14,7 +14,7 @@ To what was seen, one difference of each extreme is added, so that few pairs nev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import log
 from statistics import NormalDist
 from typing import NamedTuple
@@ -50,19 +50,23 @@ _OF_CAP = 0.25
 
 
 class Assumed(NamedTuple):
-    """`shares`: float64[2 STEPS + 1], of the worst case of an equal candidate; `pairs`: how many say so, 0 = nobody."""
+    """`shares`: float64[2 STEPS + 1], of the worst case of an equal candidate; `pairs`: how many say so, 0 = nobody.
+
+    `unknown`: the share of an earlier run's pairs in which the metric could not be measured.
+    """
 
     shares: Floats
     source: str
     pairs: int = 0
+    unknown: float = 0.0
 
 
 class MetricPlan(NamedTuple):
     """Figures of one metric at `max_pairs`; null = never.
 
     `certifiable`: the smallest margin that an equal candidate will be certified for, null if the margin is relative;
-    `detectable`: the smallest mean difference that will be rolled back, relative margins apart; `expected_pairs` are enough in half of all runs, `likely_pairs` in as many as
-    the promise asks for.
+    `detectable`: the smallest mean difference that will be rolled back, relative margins apart; `expected_pairs` are
+    enough in half of all runs, `likely_pairs` in as many as the promise asks for.
     """
 
     metric: Metric
@@ -95,7 +99,7 @@ def plan_of(gate: Gate, seen: Evidence | None = None) -> Plan:
     voting = [metric for metric in gate.metrics if metric.votes]
     weights = sum(metric.weight for metric in voting)
     power = 1.0 - (1.0 - POWER) / len(voting)
-    given = [assumed(gate, row, seen) for row in range(len(gate.metrics))]
+    given = [assumed(gate, row, seen)._replace(unknown=_unknown(row, seen)) for row in range(len(gate.metrics))]
     return Plan(gate, tuple(_planned(gate, *it, power, weights) for it in zip(gate.metrics, given, strict=True)))
 
 
@@ -115,6 +119,10 @@ def assumed(gate: Gate, row: int, seen: Evidence | None) -> Assumed:
 def typical(metric: Metric) -> Assumed:
     """The table's word on it."""
     return Assumed(_shares(_TYPICAL_OF[metric.kind](metric)), "typical of such metrics")
+
+
+def _unknown(row: int, seen: Evidence | None) -> float:
+    return 0.0 if seen is None else int(seen.unknown[row]) / max(seen.candidate.pairs(row), 1)
 
 
 # -- assumptions ------------------------------------------------------------------------------------------------------
@@ -147,7 +155,7 @@ def _sign(metric: Metric) -> Mapping[float, float]:
     return {1.0: larger, -1.0: 1.0 - larger}
 
 
-_TYPICAL_OF = {
+_TYPICAL_OF: Mapping[Kind, Callable[[Metric], Mapping[float, float]]] = {
     "paired_binary": _event,
     "paired_bounded": _event,
     "paired_exceedance": lambda _: TYPICAL["exceedance"],
@@ -191,11 +199,17 @@ def _planned(gate: Gate, metric: Metric, given: Assumed, power: float, weights: 
 
 
 def _is_blind(planned: MetricPlan, gate: Gate) -> bool:
+    if planned.assumed.unknown > gate.missing.max_unknown_rate:
+        return True
     return planned.likely_pairs is None or planned.likely_pairs > gate.max_pairs
 
 
 def _blind(planned: MetricPlan, gate: Gate) -> Reason:
-    metric = planned.metric
+    metric, unknown = planned.metric, planned.assumed.unknown
+    if unknown > gate.missing.max_unknown_rate:
+        limit = f"the gate allows {gate.missing.max_unknown_rate:.0%}"
+        words = f"{metric.measured} was unknown in {unknown:.0%} of the earlier run's pairs; {limit}"
+        return Reason(code="blind_metric", words=words, metrics=(metric.id,))
     needed = "no number of pairs would do" if planned.likely_pairs is None else f"{planned.likely_pairs:,} are needed"
     if metric.rel_margin is not None:
         advice = f"its rel_margin of {metric.rel_margin:g} can not be certified"

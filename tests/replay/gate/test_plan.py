@@ -69,6 +69,13 @@ def test_what_the_lane_says_of_itself_counts_more_than_a_table():
     assert plans[0].assumed.shares @ SCALE == pytest.approx(0)
 
 
+def test_a_metric_that_an_earlier_run_could_not_measure_is_blind():
+    priced = gate({"id": "cost_usd", "kind": "paired_mean_capped", "cap": 0.4, "rel_margin": 0.05})
+    unpriced = [it for number in range(50) for it in pair(number, side(usd=None), side(usd=None))]
+    assert not plan_of(priced).blind
+    assert "cost_usd was unknown in 100%" in plan_of(priced, folded(unpriced, priced).evidence()).blind[0].words
+
+
 def test_a_few_quiet_pairs_do_not_look_like_no_noise():
     assert plan_of(gate(), folded(noisy(10, discordance=0, seed=1), gate()).evidence()).metrics[0].assumed.pairs == 0
     few = plan_of(gate(), folded(noisy(40, discordance=0, seed=1), gate()).evidence()).metrics[0]
