@@ -115,6 +115,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _amount(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
+    return amount
+
+
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="settings file (default: shadow-replay.toml if there is one)")
     parser.add_argument("--json", action="store_true", help="print results as JSON")
@@ -151,6 +161,19 @@ def _refold_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _what_if_arguments(parser: argparse.ArgumentParser) -> None:
     _refold_arguments(parser)
+    _gate_argument(parser)
+
+
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _gate_argument(parser)
+    parser.add_argument("--results", metavar="DIR", help="an earlier run: how far its lane is from itself, its cost")
+    parser.add_argument("--pairs-per-day", type=_amount, metavar="N", help="conversations in both lanes")
+    parser.add_argument("--usd-per-conversation", type=_amount, metavar="X", help="both lanes (default: that of DIR)")
+
+
+def _test_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
     _gate_argument(parser)
 
 
@@ -347,6 +370,8 @@ _GROUPS = {
     "gate": (
         "work with gates and their verdicts",
         (
+            Command("plan", "what a gate can prove, pairs and money", _plan_arguments, "consumers.gate_commands:plan"),
+            Command("test", "run canned regressions against it", _test_arguments, "consumers.gate_commands:test"),
             Command("refold", "find a verdict again (1 = not)", _refold_arguments, "consumers.refold_command:again"),
             Command("what-if", "try another gate on it", _what_if_arguments, "consumers.refold_command:what_if"),
         ),

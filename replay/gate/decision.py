@@ -18,6 +18,7 @@ from replay.verdict import REASONS, Decision, MetricEvidence, Reason
 class Facts(NamedTuple):
     """What the decision is made of. Pairs of figures are the candidate's best and worst case.
 
+    `pairs`: conversations that have both lanes; all of them when there is no lane.
     `log_e_rollback`: of the weighted mean of the harm e-values of all metrics that vote; `rollback_metric` weighs most.
     """
 
@@ -28,6 +29,7 @@ class Facts(NamedTuple):
     log_e_placebo: float
     rollback_metric: str | None
     conversations: int
+    pairs: int
     failed_alike: int
     guessed: int
     not_exercised: Sequence[str]
@@ -86,8 +88,8 @@ def _uncalibrated(facts: Facts) -> Iterator[Reason]:
 
 def _missing(facts: Facts) -> Iterator[Reason]:
     limit = facts.gate.missing.max_failed_alike_rate
-    if facts.failed_alike > limit * facts.conversations:
-        words = f"{facts.failed_alike:,} of {facts.conversations:,} conversations; the gate allows {limit:.0%}"
+    if facts.failed_alike > limit * facts.pairs:
+        words = f"{facts.failed_alike:,} of {facts.pairs:,} pairs; the gate allows {limit:.0%}"
         yield _reason("missing_replays", words)
 
 
@@ -123,8 +125,11 @@ def _open(facts: Facts, voting: Sequence[MetricEvidence]) -> Iterator[Reason]:
     short = [metric for metric in unproved if metric.log_e_safe[0] < threshold]
     if short:
         yield _reason("underpowered", _still_needed(short), *(metric.id for metric in short))
+    elif not facts.guessed:
+        words = "the verdict depends on values that are unknown, however few"
+        yield _reason("blind_metric", words, *(metric.id for metric in unproved))
     if _is_over(facts):
-        plan = f"{facts.gate.max_pairs:,} conversations within {facts.gate.max_wait}"
+        plan = f"{facts.gate.max_pairs:,} pairs within {facts.gate.max_wait}"
         yield _reason("stale_stream", f"it was {plan}")
 
 
@@ -136,7 +141,7 @@ def _depends_on_guesses(facts: Facts, voting: Sequence[MetricEvidence]) -> bool:
 
 
 def _is_over(facts: Facts) -> bool:
-    return facts.conversations >= facts.gate.max_pairs or facts.seconds > facts.gate.wait_seconds
+    return facts.pairs >= facts.gate.max_pairs or facts.seconds > facts.gate.wait_seconds
 
 
 def _still_needed(short: Sequence[MetricEvidence]) -> str:

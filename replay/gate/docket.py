@@ -195,6 +195,7 @@ def _facts(gate: Gate, run: Run, evidence: Evidence) -> Facts:
         log_e_placebo=evidence.log_e_placebo(),
         rollback_metric=heaviest,
         conversations=evidence.conversations,
+        pairs=evidence.laned or evidence.conversations,
         failed_alike=evidence.failed_alike,
         guessed=evidence.guessed,
         not_exercised=run.not_exercised,
@@ -204,8 +205,8 @@ def _facts(gate: Gate, run: Run, evidence: Evidence) -> Facts:
 
 def _seconds_left(facts: Facts) -> float | None:
     """At the traffic seen so far; null when it cannot be said."""
-    needed = [metric.more_pairs for metric in facts.metrics if metric.votes and metric.standing != "within_margin"]
-    known = [pairs for pairs in needed if pairs is not None]
-    if not facts.conversations or not facts.seconds or not needed or len(known) < len(needed):
+    open_yet = [metric for metric in facts.metrics if metric.votes and metric.standing != "within_margin"]
+    known = [metric.more_pairs / metric.pairs for metric in open_yet if metric.more_pairs is not None]
+    if not facts.seconds or not open_yet or len(known) < len(open_yet):
         return None
-    return max(known) * facts.seconds / facts.conversations
+    return max(known) * facts.seconds

@@ -71,6 +71,7 @@ class Evidence:
     uncalibrated: list[bool] = field(default_factory=list)
     exemplars: list[list[str]] = field(default_factory=list)
     unknown: Ints = field(init=False)
+    hits: Ints = field(init=False)
     candidate: Differences = field(init=False)
     placebo: Differences = field(init=False)
 
@@ -78,7 +79,7 @@ class Evidence:
         metrics = len(self.gate.metrics)
         self.uncalibrated = self.uncalibrated or [False] * metrics
         self.exemplars = self.exemplars or [[] for _ in range(metrics)]
-        self.unknown = np.zeros(metrics, np.int64)
+        self.unknown, self.hits = np.zeros(metrics, np.int64), np.zeros(metrics, np.int64)
         self.candidate, self.placebo = Differences.none(metrics), Differences.none(metrics)
 
     def fold(self, votes: Sequence[Vote]) -> None:
@@ -95,6 +96,7 @@ class Evidence:
         self.candidate.merge(other.candidate)
         self.placebo.merge(other.placebo)
         self.unknown += other.unknown
+        self.hits += other.hits
         for name in ("conversations", "turns", "failed", "failed_alike", "guessed", "laned"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self._see(other.first_at)
@@ -106,13 +108,14 @@ class Evidence:
         """Everything, in a few bytes per value that occurred. `load` reads it back, bit for bit."""
         kept = {name: getattr(self, name) for name in _KEPT}
         counts = {name: _sparse(getattr(self, name).counts) for name in ("candidate", "placebo")}
-        return msgspec.msgpack.encode({**kept, "unknown": self.unknown.tolist(), **counts})
+        per_metric = {"unknown": self.unknown.tolist(), "hits": self.hits.tolist()}
+        return msgspec.msgpack.encode({**kept, **per_metric, **counts})
 
     @classmethod
     def load(cls, gate: Gate, data: bytes) -> Evidence:
         found = msgspec.msgpack.decode(data)
         evidence = cls(gate, **{name: found[name] for name in _KEPT})
-        evidence.unknown = np.array(found["unknown"], np.int64)
+        evidence.unknown, evidence.hits = (np.array(found[name], np.int64) for name in ("unknown", "hits"))
         for name in ("candidate", "placebo"):
             places_, numbers = found[name]
             getattr(evidence, name).counts.reshape(-1)[places_] = numbers
@@ -141,8 +144,14 @@ class Evidence:
         return (best, worst), voting[heaviest][1].id if each[heaviest][0] > 0 else None
 
     def log_e_placebo(self) -> float:
-        """Evidence that the bundle in production differs from itself by more than a margin, either way."""
-        each = [ends for metric in self.placebo_metrics() for ends in (metric.log_e_harm[0], metric.log_e_safe[0])]
+        """Evidence that the bundle in production differs from itself by more than a margin, either way.
+
+        A relative margin is inside the difference, which is below 0 on average when nothing differs: that it seems to
+        be better than itself says nothing.
+        """
+        each = []
+        for metric in self.placebo_metrics():
+            each += [metric.log_e_harm[0], metric.log_e_safe[0]] if metric.margin else [metric.log_e_harm[0]]
         return _log_sum([value - log(len(each)) for value in each]) if each else 0.0
 
     # -- one metric ---------------------------------------------------------------------------------------------
@@ -168,7 +177,7 @@ class Evidence:
             band=band(best, worst, self.gate.alpha.promote) if pairs else None,
             certifiable=certifiable(worst, self.gate.alpha.promote) if pairs else None,
             more_pairs=more_pairs(worst, metric.tolerated, self.gate.alpha.promote) if pairs else None,
-            hits=int(best[-1]) if metric.kind == "zero_tolerance" else 0,
+            hits=int(self.hits[row]),
             exemplars=tuple(self.exemplars[row]),
         )
 
@@ -196,6 +205,7 @@ class Evidence:
         self.guessed += vote.guessed
         self.laned += vote.laned
         self.unknown += vote.unknown
+        self.hits += vote.hits
         self._see(vote.at)
         for row in np.flatnonzero(vote.uncalibrated).tolist():
             self.uncalibrated[row] = True

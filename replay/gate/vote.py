@@ -71,7 +71,8 @@ class Vote(NamedTuple):
     """`difference`: how much worse the candidate is; `placebo`: how much worse the baseline is than itself.
 
     `unknown` marks metrics that could not be measured, stubs apart, so that the difference may be anything.
-    `uncalibrated` marks metrics that could be judged only against a baseline lane, and there is none.
+    `uncalibrated` marks metrics that could be judged only against a baseline lane, and there is none. `hits` marks
+    events that must never happen and were seen to: a replay that is missing scores worst, and has shown none.
     """
 
     key: str
@@ -81,6 +82,7 @@ class Vote(NamedTuple):
     placebo: Ends
     unknown: Bools
     uncalibrated: Bools
+    hits: Bools
     laned: bool
     failed: bool
     failed_alike: bool
@@ -144,6 +146,7 @@ class Ballotbox:
             placebo=_ends([self._placebo(row, ballots, theirs) for row in range(len(self.gate.metrics))]),
             unknown=difference.valid & (difference.high > difference.low) & (not guessed),
             uncalibrated=np.array([bounds is None and not laned for bounds in found], np.bool_),
+            hits=np.array([self._is_hit(row, ours, theirs) for row in range(len(found))], np.bool_),
             laned=bool(theirs),
             failed=any(arm.failed is not None for arm in ours.values()),
             failed_alike=any(alike),
@@ -154,14 +157,17 @@ class Ballotbox:
         )
 
     def _arms(self, ballots: Sequence[Ballot], lane: Lane) -> dict[int, _Arm]:
-        """By sample. The candidate has every sample and turn that anybody has; what is not there has failed."""
+        """By sample. Each lane has every sample and turn that anybody has; what is not there has failed.
+
+        A baseline lane without any was not drawn.
+        """
         mine = [ballot for ballot in ballots if ballot.lane == lane]
-        samples = {ballot.sample for ballot in (ballots if lane == "candidate" else mine)}
+        samples = {ballot.sample for ballot in ballots} if mine or lane == "candidate" else set()
         turns = len({ballot.trace_id for ballot in ballots})
         return {sample: self._arm([it for it in mine if it.sample == sample], turns) for sample in sorted(samples)}
 
     def _arm(self, turns: Sequence[Ballot], expected: int) -> _Arm:
-        if len(turns) < expected:
+        if len({turn.trace_id for turn in turns}) < expected:
             return _Arm(tuple(Bounds(worst, worst) for worst in self._worst), _ABSENT, guessed=False)
         each = [
             [bounds_of(value, turn, worst) for value, worst in zip(turn.values, self._worst, strict=True)]
@@ -181,6 +187,14 @@ class Ballotbox:
         if against is None:
             return None
         return _mean([_between(metric, arm, against.get(sample), place) for sample, arm in ours.items()])
+
+    def _is_hit(self, row: int, ours: Mapping[int, _Arm], theirs: Mapping[int, _Arm]) -> bool:
+        """Whether any of the samples has an event that must never happen, and its twin has not."""
+        metric, place = self.gate.metrics[row], self._places[row]
+        if metric.kind != "zero_tolerance":
+            return False
+        seen = [(arm, theirs.get(sample)) for sample, arm in ours.items() if arm.failed is None]
+        return any(_between(metric, arm, twin, place).low > 0 for arm, twin in seen)
 
     def _against(
         self, metric: Metric, place: int, ballots: Sequence[Ballot], theirs: Mapping[int, _Arm]

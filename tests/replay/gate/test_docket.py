@@ -108,6 +108,66 @@ def test_a_single_event_that_must_never_happen_rolls_back():
     assert (verdict.decision, verdict.reasons[0].code) == ("roll_back", "never_event")
 
 
+NEVER = {"id": "never", "kind": "zero_tolerance", "signal": "escalation", "max_rate": 0.01}
+
+
+def test_a_replay_that_is_missing_has_not_shown_what_must_never_happen():
+    first, *rest = traces(900)
+    assert judged([replace(first, disposition="infra_error"), *rest], gate(ESCALATION, NEVER)).decision == "promote"
+
+
+def test_once_in_one_of_several_samples_is_once_too_often():
+    twice = [it for number in range(900) for sample in (0, 1) for it in pair(number, LATE if (number, sample) == (5, 0) else CALM, sample=sample)]
+    verdict = judged(twice, gate(ESCALATION, NEVER))
+    assert (verdict.decision, verdict.reasons[0].code, verdict.metrics[1].hits) == ("roll_back", "never_event", 1)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        {"id": "typical", "kind": "paired_sign", "signal": "latency_ms", "rel_margin": 0.2},
+        {"id": "cost_usd", "kind": "paired_mean_capped", "cap": 0.1, "rel_margin": 0.2},
+    ],
+)
+def test_a_relative_margin_is_no_difference_of_the_baseline_from_itself(metric):
+    chance = random.Random(1)
+
+    def noisy():
+        return side(ms=chance.lognormvariate(5, 0.5), usd=f"{chance.uniform(0.01, 0.1):.4f}")
+
+    repeats = [it for number in range(600) for sample in (0, 1) for it in pair(number, noisy(), noisy(), sample=sample)]
+    assert judged(repeats, gate(metric)).decision == "promote"
+
+
+def sampled_lane(count, *, fails=lambda number: False):
+    """Every fifth trace has a baseline lane."""
+    for number in range(count):
+        if number % 5 == 0:
+            disposition = "infra_error" if fails(number) else "compared"
+            yield from pair(number, lane_probability=0.2, disposition=disposition)
+        else:
+            yield compared(number, lane_probability=0.2)
+
+
+def test_how_much_may_fail_alike_is_a_share_of_what_has_both_lanes():
+    verdict = judged(sampled_lane(4000, fails=lambda number: number % 25 == 0))
+    assert (verdict.decision, verdict.reasons[0].code) == ("hold", "missing_replays")
+    assert (verdict.failed_alike, verdict.conversations) == (160, 4000)
+
+
+def test_a_plan_of_pairs_counts_pairs_and_so_does_the_time_left():
+    verdict = judged(sampled_lane(200), gate(max_pairs=150))
+    assert [reason.code for reason in verdict.reasons] == ["underpowered"]
+    assert verdict.seconds_to_decision == pytest.approx(verdict.metrics[0].more_pairs * 199 / 40, rel=0.03)
+    assert judged(sampled_lane(200), gate(max_pairs=40)).reasons[-1].code == "stale_stream"
+
+
+def test_a_few_unknown_values_that_decide_are_told():
+    slow = gate({"id": "slow", "kind": "paired_exceedance", "signal": "latency_ms", "threshold": 150, "margin": 0.03})
+    verdict = judged([it for number in range(1500) for it in pair(number, side(ms=None) if number % 25 == 0 else CALM)], slow)
+    assert (verdict.decision, [reason.code for reason in verdict.reasons]) == ("hold", ["blind_metric"])
+
+
 def test_when_the_baseline_differs_from_itself_the_gate_freezes():
     drifted = [it for number in range(300) for it in pair(number, LATE, LATE, production=CALM)]
     verdict = judged(drifted)

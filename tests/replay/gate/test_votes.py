@@ -114,6 +114,16 @@ def test_samples_are_averaged_and_paired_with_their_twins():
     assert ends(both) == (0.5, 0.5)
 
 
+def test_a_lost_sample_of_the_lane_says_nothing_for_either_side():
+    both = [*pair(1, LATE, LATE, sample=0), *pair(1, LATE, LATE, sample=1)[:1]]
+    assert ends(both) == (0, 0.5)
+
+
+def test_two_revisions_of_a_turn_do_not_stand_for_the_one_that_is_missing():
+    turns = [*pair(1, conversation_id="c"), compared(2, conversation_id="c", comparison_id="again", trace_id="t1")]
+    assert ends([*turns, *pair(3, conversation_id="c")[1:]]) == (1, 1)
+
+
 def test_a_trace_that_was_sent_twice_counts_once():
     first, again = pair(1, CALM, CALM, conversation_id="c"), pair(5, LATE, CALM, conversation_id="c", trace_id="t1")
     assert ends([*first, *again]) == (0, 0)
