@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from replay.cli import EXIT_CODES
+from replay.cli import EXIT_CODES, main
+from replay.gate.config import load_gate
 from replay.settings import Settings, load_settings, rows
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -18,6 +19,12 @@ def settings_table() -> str:
 
 def test_the_settings_table_is_the_settings():
     assert settings_table() in README, f"put this into the README:\n{settings_table()}"
+
+
+def test_the_gate_it_shows_can_prove_what_it_asks_for(tmp_path, capsys):
+    (tmp_path / "gate.yaml").write_text(README.split("```yaml\ngate:")[1].split("```")[0].join(["gate:", ""]))
+    assert main(["gate", "plan", "--gate", str(tmp_path / "gate.yaml")]) == 0, capsys.readouterr()
+    assert len(load_gate(tmp_path / "gate.yaml").metrics) == 6
 
 
 def test_every_exit_code_is_documented():

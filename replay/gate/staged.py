@@ -129,6 +129,7 @@ _WRITE: Mapping[str, Callable[[_Draft, float | None], None]] = {
     "failed_calls": _if_it_happened(lambda draft: draft.call("read", "failed")),
     "no_answer": _if_it_happened(lambda draft: draft.side.update(answer=None)),
     "unsafe_action": _if_it_happened(lambda draft: draft.flag("guard_loosened")),
+    "false_claim": _if_it_happened(lambda draft: draft.flag("claim_without_write")),
     "severe": _if_it_happened(lambda draft: setattr(draft, "severity", 3)),
     "tool_mismatch": _mismatch,
     "answer_distance": lambda draft, value: draft.score("answer.lexical", value),

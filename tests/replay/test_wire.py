@@ -20,9 +20,17 @@ def test_what_the_golden_record_says_is_read_and_written_back_unchanged(kind):
     data = (GOLDEN / f"{schema_name(kind).replace('/', '-')}.json").read_bytes()
     value = loads(data)
     record = from_json(kind, value)
-    written = loads(encode(record))
-    assert {name: written[name] for name in value} == value  # a field that came later has its default
+    assert said_by(value, loads(encode(record))) == value
     assert decode(kind, encode(record)) == record
+
+
+def said_by(value, written):
+    """`written`, without fields that came later: these have their defaults."""
+    if isinstance(value, dict) and isinstance(written, dict):
+        return {name: said_by(value[name], written.get(name)) for name in value}
+    if isinstance(value, list) and isinstance(written, list) and len(value) == len(written):
+        return [said_by(*both) for both in zip(value, written, strict=True)]
+    return written
 
 
 @pytest.mark.parametrize("kind", SCHEMAS, ids=lambda kind: kind.__name__)
