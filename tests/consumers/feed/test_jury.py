@@ -19,7 +19,8 @@ from replay.verdict import Verdict
 from replay.wire import decode, encode
 
 LATE, CALM = side(escalates=True), side()
-GATE = gate(idle="2s")
+NEVER = {"id": "never", "kind": "zero_tolerance", "signal": "escalation", "max_rate": 0.01, "blocking": False}
+GATE = gate({"id": "escalation", "kind": "paired_binary", "margin": 0.05}, NEVER, idle="2s")
 KEEP = Retention(comparisons=10_000, days=30)
 SECOND = 10**9
 
@@ -89,6 +90,7 @@ def test_it_says_what_a_plain_fold_says_wherever_it_was_killed(tmp_path, seed, p
             store = opened(tmp_path)
     assert latest(store)[0] == plain(records)
     assert latest(store)[0].conversations > 20
+    assert latest(store)[0].metrics[1].hits > 5
     store.close()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from judged import ESCALATION, compared, gate, pair, side
 from replay.comparison import Source, replace
 from replay.gate.docket import Docket
+from replay.gate.evidence import Differences, Evidence
 
 LATE, CALM = side(escalates=True), side()
 MISMATCH = {"id": "tool_mismatch", "kind": "paired_binary", "margin": 0.05}
@@ -251,3 +253,21 @@ def test_folded_in_parts_it_is_the_same():
         docket.finish()
     assert parts.verdict(now=None) == whole.verdict(now=None)
     assert whole.verdict(now=None).conversations == 67
+
+
+def test_evidence_is_read_back_as_it_was_written():
+    never = {"id": "never", "kind": "zero_tolerance", "signal": "escalation", "max_rate": 0.01}
+    docket = Docket(gate(ESCALATION, MISMATCH, never))
+    for comparison in [*traces(50, worse=9), *pair(99, side(usd=None), None, disposition="infra_error")]:
+        docket.enter(comparison)
+    docket.finish()
+    evidence = docket.evidence()
+    again = Evidence.load(docket.gate, evidence.dump())
+    assert again.dump() == evidence.dump()
+    for name in Evidence.__dataclass_fields__:
+        assert plain(getattr(again, name)) == plain(getattr(evidence, name)), name
+
+
+def plain(value):
+    value = value.counts if isinstance(value, Differences) else value
+    return value.tolist() if isinstance(value, np.ndarray) else value
