@@ -3,7 +3,8 @@
     copy      the bundles v42 (in production) and v43 (on trial), and the script
     serve     the scripted model, in a process of its own, over HTTP on loopback
     produce   production's traces: v42 works for a made-up company
-    replay    them with v43, both modes, by the same code as `shadow-replay run`
+    replay    them with v43, and with v42 again beside it, both modes, by the same code as `shadow-replay run`
+    judge     what came of it, by a gate that comes with the demo
 
 The model is scripted, and the demo says so: it shows what the program does, never how good a model is.
 """
@@ -21,11 +22,11 @@ from typing import TextIO, TypeAlias
 
 import anyio
 
-from consumers.demo_data import BUNDLES, SCRIPT, WORLD
+from consumers.demo_data import BUNDLES, GATE, SCRIPT, WORLD
 from consumers.demo_data.company import load_company
 from consumers.demo_data.production import produce
 from consumers.demo_data.script import load_script
-from consumers.run_command import RunOrder, replay_file
+from consumers.run_command import DONE, EXIT_CODES, RunOrder, replay_file
 from consumers.scripted_model import DEFAULT_PORT, spawned
 from replay.bundle_loader import load_bundle
 from replay.errors import UsageError
@@ -39,6 +40,7 @@ from replay.wire import encode_trace
 Replay: TypeAlias = Callable[[RunOrder, Settings], int]
 
 _CLOSE_SECONDS = 5.0
+_REPLAYING = "replaying each of them with v43, and with v42 again beside it, both modes ..."
 _LINE_THAT_HELPS = "Only say that something was done when the result of the tool says so."
 
 
@@ -48,7 +50,9 @@ def demo(arguments: argparse.Namespace) -> int:
 
 
 def run_demo(out: Path, *, as_json: bool = False, replay: Replay = replay_file) -> int:
-    """Play the demo in `out`; gives the exit code of the replay. Raises `UsageError` if `out` holds other files.
+    """Play the demo in `out`. Raises `UsageError` if `out` holds other files.
+
+    Gives 0 whatever the verdict is, for the demo has shown it; else the exit code of the replay.
 
     The same `out` again replays nothing twice: what is there is summed up once more.
     """
@@ -59,17 +63,17 @@ def run_demo(out: Path, *, as_json: bool = False, replay: Replay = replay_file) 
         started = time.monotonic()
         traces = anyio.run(_produced, out, url)
         _place(out, {"traces.jsonl": b"".join(encode_trace(trace) + b"\n" for trace in traces)})
-        say(_production_line(traces, time.monotonic() - started), "replaying each of them with v43, both modes ...", "")
+        say(_production_line(traces, time.monotonic() - started), _REPLAYING, "")
         code = replay(_order(out, as_json=as_json), _settings(out, url))
     say(*_closing(out))
-    return code
+    return DONE if code in EXIT_CODES.values() else code
 
 
 def demo_files() -> Mapping[str, bytes]:
     """What is copied for the user: path in the directory to content."""
     bundles = sorted(path for path in BUNDLES.rglob("*") if path.is_file())
     found = {f"bundles/{path.relative_to(BUNDLES).as_posix()}": path.read_bytes() for path in bundles}
-    return {**found, SCRIPT.name: SCRIPT.read_bytes()}
+    return {**found, **{path.name: path.read_bytes() for path in (GATE, SCRIPT)}}
 
 
 def _place(out: Path, files: Mapping[str, bytes]) -> None:
@@ -117,7 +121,13 @@ def _order(out: Path, *, as_json: bool) -> RunOrder:
 
 def _settings(out: Path, url: str) -> Settings:
     bundles = out / "bundles"
-    return Settings(baseline=str(bundles / "v42"), candidates=(str(bundles / "v43"),), route_url=url)
+    return Settings(
+        baseline=str(bundles / "v42"),
+        candidates=(str(bundles / "v43"),),
+        route_url=url,
+        lane_share=1.0,
+        gate=str(out / GATE.name),
+    )
 
 
 # -- words --------------------------------------------------------------------------------------------------------
@@ -150,11 +160,12 @@ def _production_line(traces: Iterable[Trace], seconds: float) -> str:
 
 
 def _closing(out: Path) -> Iterator[str]:
-    run = f"{_command()} run traces.jsonl --baseline bundles/v42 --candidate bundles"
+    run = f"{_command()} run traces.jsonl --gate gate.yaml --lane-share 1 --baseline bundles/v42 --candidate bundles"
     yield ""
     yield f"Everything above came from a scripted model. In {out}:"
     yield "  traces.jsonl        what production recorded (trace/1)"
     yield f"  bundles/v42, v43    both releases; by release.yaml their model listens on port {DEFAULT_PORT} here"
+    yield "  gate.yaml           what must be proved of v43"
     yield "  script.yaml         what the scripted model says and does"
     yield "  results/            comparisons.jsonl, dead-letters.jsonl, summary.json"
     yield ""
@@ -164,6 +175,8 @@ def _closing(out: Path) -> Iterator[str]:
     yield f"  cd {shlex.quote(str(out))}"
     yield f"  {_command()} bundle diff bundles/v42 bundles/v43"
     yield f"  {run}/v43 --where request.attributes.intent=stolen --out stolen"
+    yield "fold the comparisons again: the same verdict"
+    yield f"  {_command()} gate refold results"
     yield "two runs of one release differ, too; this is v42 against itself"
     yield f"  {run}/v42 --out noise"
     yield "mend v43: put this line of v42 back into bundles/v43/prompts/system.j2, and its false claims are gone"

@@ -327,15 +327,15 @@ def test_it_replays_what_production_recorded_in_both_modes(shown: Shown) -> None
     assert settings.mode == "both"
     assert settings.route_url is not None
     lines = [json.loads(line) for line in (order.out / "comparisons.jsonl").read_text().splitlines()]
-    assert len(lines) == 2 * FEW
+    assert len(lines) == 2 * 2 * FEW  # modes x lanes
     assert {line["disposition"] for line in lines} <= {"compared", "censored"}
     assert all(line["replay"]["model_latency_ns"] > 0 for line in lines)
 
 
 def test_it_says_that_its_model_is_scripted_where_everything_is_and_what_to_type_next(shown: Shown) -> None:
     assert "THE MODEL IS SCRIPTED" in shown.text
-    assert "no verdict" in shown.text
-    for name in ("traces.jsonl", "bundles/v42", "bundles/v43", "script.yaml", "results/"):
+    assert "VERDICT: " in shown.text
+    for name in ("traces.jsonl", "bundles/v42", "bundles/v43", "gate.yaml", "script.yaml", "results/"):
         assert name in shown.text
     for command in ("bundle diff bundles/v42 bundles/v43", "consumers.scripted_model script.yaml", "--out mended"):
         assert command in shown.text
