@@ -18,12 +18,14 @@ from comparators.spec import Floats, Ints
 ACCURACY = 0.01
 #: What lies nearer to 0 is told as 0.
 SMALLEST = 1e-9
+#: What lies beyond is told as this: nothing that was measured does.
+LARGEST = 1e200
 _GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
 
 
 def bins(values: Floats) -> Ints:
     """The bin of each value, in the order of the values: negative, 0, positive. `values` must be finite."""
-    size = np.maximum(np.abs(values), SMALLEST)
+    size = np.clip(np.abs(values), SMALLEST, LARGEST)
     index = np.ceil(np.log(size / SMALLEST) / np.log(_GAMMA)).astype(np.int64)
     return np.where(np.abs(values) <= SMALLEST, 0, np.sign(values).astype(np.int64) * np.maximum(index, 1))
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import base64
 from hashlib import sha256
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from replay.exact_json import Json, dumps
-from replay.trace import Count, Money, NonEmpty, Record, Usage
+from replay.trace import Count, Money, NonEmpty, Offset, Record, Usage
 
 #: `recorded`: nothing was replayed, two recordings were compared.
 Mode: TypeAlias = Literal["forced", "free", "recorded"]
 Lane: TypeAlias = Literal["candidate", "baseline"]
 #: The ways to replay.
 MODES: tuple[Mode, ...] = ("forced", "free")
+
+#: 3 stop and look, 2 important, 1 worth knowing, 0 nothing. Room for more.
+Severity: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=9)]
 
 #: How a unit (candidate x mode x lane x sample) of an admitted trace ended. Only the first two carry scores.
 Disposition: TypeAlias = Literal[
@@ -55,8 +58,8 @@ class Source(Record, frozen=True, kw_only=True):
     """
 
     topic: str
-    partition: int = 0
-    offset: int = 0
+    partition: Offset = 0
+    offset: Offset = 0
     timestamp_ms: int | None = None
 
 
@@ -77,7 +80,7 @@ class Flag(Record, frozen=True, kw_only=True):
     """A named rule that fired. `severity`: 3 stop and look, 2 important, 1 worth knowing."""
 
     rule: str
-    severity: int
+    severity: Severity
     evidence: tuple[EvidenceLine, ...] = ()
 
 
@@ -142,7 +145,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     candidate: NonEmpty
     mode: Mode
     lane: Lane = "candidate"
-    sample: Count = 0
+    sample: Offset = 0
     sampling_probability: float = 1.0
     lane_probability: float = 0.0
     """With which this conversation was drawn for the baseline lane, whether it was or not."""
@@ -152,7 +155,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     comparator_set: str
     scores: dict[str, Score] = {}
     flags: tuple[Flag, ...] = ()
-    severity: int = 0
+    severity: Severity = 0
     first_divergence: Divergence | None = None
     coverage: Coverage = Coverage()
     not_exercised: tuple[str, ...] = ()
@@ -174,10 +177,10 @@ class Watermark(Record, frozen=True, kw_only=True):
 
     run_id: NonEmpty
     topic: str
-    partition: int
-    offset: int
+    partition: Offset
+    offset: Offset
     """The first offset that is not finished."""
-    done: int = 0
+    done: Offset = 0
     emitted_at: int | None = None
 
 

@@ -16,6 +16,8 @@ from replay.exact_json import Json, dumps
 NonEmpty: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+#: A whole number as logs and databases hold it.
+Offset: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 #: A decimal string such as "0.00125". Parsed with `decimal`, never with float.
 Money: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
 

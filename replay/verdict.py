@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Literal, TypeAlias
 
 from replay.exact_json import Json, dumps
-from replay.trace import Count, NonEmpty, Record
+from replay.trace import Count, NonEmpty, Offset, Record
 
 Decision: TypeAlias = Literal["promote", "hold", "roll_back"]
 Standing: TypeAlias = Literal["within_margin", "beyond_margin", "open", "uncalibrated", "not_measured"]
@@ -70,8 +70,8 @@ class Prefix(Record, frozen=True, kw_only=True):
     """What was counted: everything of this partition below `offset`."""
 
     topic: str
-    partition: int
-    offset: int
+    partition: Offset
+    offset: Offset
 
 
 class Verdict(Record, frozen=True, kw_only=True):

@@ -7,13 +7,15 @@ from math import inf
 from typing import NamedTuple
 
 from replay.comparison import Comparison, Lane
-from replay.gate.signals import Signal
+from replay.gate.signals import Reading, Signal
 from replay.grade import FAITHFUL
 from replay.trace import Record
 
 #: Attributes of a trace by which slices are made: short texts, whole numbers, yes and no.
 _LONGEST_ATTRIBUTE = 80
 _MS_NS = 1_000_000
+_END_OF_TIME = 2**63
+_MOST_SEVERE = 3
 _MOST_ATTRIBUTES = 20
 
 _FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
@@ -33,7 +35,6 @@ class Ballot(Record, frozen=True, kw_only=True, array_like=True):
     comparison_id: str
     trace_id: str
     conversation: str | None
-    turn: int | None
     at: int | None
     lane: Lane
     sample: int
@@ -59,16 +60,15 @@ def ballot_of(comparison: Comparison, signals: Sequence[Signal]) -> Ballot:
         comparison_id=comparison.comparison_id,
         trace_id=comparison.trace_id,
         conversation=comparison.conversation_id,
-        turn=comparison.turn,
         at=_served_at(comparison),
         lane=comparison.lane,
         sample=comparison.sample,
         lane_probability=comparison.lane_probability,
         failed=None if scored else comparison.disposition,
         guessed=scored and _is_guessed(comparison),
-        severity=comparison.severity,
-        values=tuple(signal.of_replay(comparison) if scored else None for signal in signals),
-        production=tuple(_production(signal, comparison) for signal in signals),
+        severity=max(0, min(comparison.severity, _MOST_SEVERE)),
+        values=tuple(_measured(signal, signal.of_replay, comparison) if scored else None for signal in signals),
+        production=tuple(_measured(signal, signal.of_production, comparison) for signal in signals),
         cohort=_cohort(comparison),
     )
 
@@ -99,14 +99,19 @@ def worst_of(signal: Signal) -> float:
 
 
 def _served_at(comparison: Comparison) -> int | None:
-    if comparison.production_started_at is not None:
-        return comparison.production_started_at
+    """Null for a time that no clock could have told: one of them would close every conversation."""
     recorded = comparison.source.timestamp_ms
-    return None if recorded is None else recorded * _MS_NS
+    at = comparison.production_started_at
+    at = recorded * _MS_NS if at is None and recorded is not None else at
+    return at if at is not None and 0 <= at < _END_OF_TIME else None
 
 
-def _production(signal: Signal, comparison: Comparison) -> float | None:
-    return None if signal.of_production is None else signal.of_production(comparison)
+def _measured(signal: Signal, read: Reading | None, comparison: Comparison) -> float | None:
+    """What a signal says; null when it says nothing, or what nothing could have measured."""
+    value = None if read is None else read(comparison)
+    if value is None or not 0 <= value <= worst_of(signal) or value == inf:
+        return None
+    return value
 
 
 def _is_guessed(comparison: Comparison) -> bool:

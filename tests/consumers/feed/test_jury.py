@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
@@ -12,7 +13,7 @@ from consumers.feed.selection import FOR_VERDICTS, parse_selection
 from consumers.feed.store import Retention, Store
 from consumers.stream import Partition, Received
 from judged import gate, pair, side
-from replay.comparison import Comparison, Source, Watermark, replace
+from replay.comparison import Comparison, Score, Side, Source, Watermark, replace
 from replay.errors import UsageError
 from replay.gate.docket import Docket
 from replay.verdict import Verdict
@@ -170,4 +171,42 @@ def test_nothing_is_kept_of_conversations_that_have_voted(tmp_path):
     store.fold(received(stream(160, worse=5)))
     (left,) = store.jury.database.execute("SELECT COUNT(*) FROM ballots").fetchone()
     assert left < 40
+    store.close()
+
+
+HOSTILE = {
+    "a time beyond all clocks": {"production_started_at": 2**70},
+    "a time before all clocks": {"production_started_at": -(2**70)},
+    "a distance that is none": {"scores": {"answer.lexical": Score(status="scored", value=1e300)}},
+    "less than no time": {"replay": Side(model_latency_ns=-(2**70))},
+    "a price that is no number": {"replay": Side(cost_usd="9" * 5_000)},
+    "an attribute without end": {"cohort": {"x" * 10_000: "y" * 10_000, "n": 10**400, "deep": [[[]]]}},
+    "no text at all": {"trace_id": "\x00", "conversation_id": ""},
+}
+
+
+@pytest.mark.parametrize("fields", HOSTILE.values(), ids=HOSTILE)
+def test_whatever_a_record_claims_the_others_are_judged(tmp_path, fields):
+    everything = gate(
+        {"id": "escalation", "kind": "paired_binary", "margin": 0.05},
+        {"id": "answer_distance", "kind": "paired_bounded", "margin": 0.05},
+        {"id": "slow", "kind": "paired_exceedance", "signal": "latency_ms", "threshold": 9, "margin": 0.05},
+        {"id": "cost_usd", "kind": "paired_mean_capped", "cap": 0.1, "rel_margin": 0.05},
+        idle="2s",
+    )
+    odd = [replace(it, **fields) for it in pair(7, conversation_id="odd")]
+    mark = Watermark(run_id="run", topic="traces", partition=0, offset=200)
+    fine = [it for number in (*range(7), *range(8, 100)) for it in pair(number)]
+    store = opened(tmp_path, everything)
+    store.fold(received([*odd, *fine, mark]))
+    assert latest(store)[0].conversations >= 99
+    store.close()
+
+
+@pytest.mark.parametrize("field", ["offset", "sample", "severity", "partition"])
+def test_a_number_that_cannot_be_kept_is_refused(tmp_path, field):
+    store = opened(tmp_path)
+    huge = re.sub(rb'"%s":\d+' % field.encode(), b'"%s":%d' % (field.encode(), 2**70), encode(pair(1)[0]))
+    folded = store.fold([Received(Partition("comparisons", 0), 0, huge, timestamp_ms=1)])
+    assert folded.outcomes == {"refused": 1}
     store.close()
