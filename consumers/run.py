@@ -168,8 +168,8 @@ class FileRun:
         source = Source(topic=self.topic, offset=item.line - 1)
         jobs = jobs_of(item.trace, decision, planner=self.planner, design=self.design, source=source)
         left = [job for job in jobs if job.plan.unit.comparison_id not in self._done]
-        if left:
-            self._unfinished[source.offset] = len(left)
+        if left:  # a line may hold several traces
+            self._unfinished[source.offset] = self._unfinished.get(source.offset, 0) + len(left)
         yield from left
 
     def _decision(self, trace: Trace) -> Admitted | Refused:

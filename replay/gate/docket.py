@@ -79,18 +79,26 @@ class PartitionDocket:
             return
         self.position = offset
         due = sorted(number for number in self._waiting if number < offset)
-        self._fold(over for number in due for over in self._enter(self._waiting.pop(number)))
+        self._fold(over for number in due for turn in _turns(self._waiting.pop(number)) for over in self._enter(turn))
 
     def finish(self) -> None:
         """The source is at its end: whatever is open is over."""
         self.advance(max(self._waiting, default=self.position - 1) + 1)
         self._fold(self.conversations.close_all())
 
-    def _enter(self, turn: Mapping[str, Ballot]) -> Iterator[list[Ballot]]:
-        return self.conversations.enter(list(turn.values()))
+    def _enter(self, turn: list[Ballot]) -> Iterator[list[Ballot]]:
+        return self.conversations.enter(turn)
 
     def _fold(self, conversations: Iterable[list[Ballot]]) -> None:
         self.evidence.fold([self.box.count(ballots) for ballots in conversations])
+
+
+def _turns(ballots: Mapping[str, Ballot]) -> Iterable[list[Ballot]]:
+    """The ballots of one offset by conversation: a line of a file may hold several traces, in an order of their own."""
+    turns: dict[str, list[Ballot]] = {}
+    for _, ballot in sorted(ballots.items()):
+        turns.setdefault(ballot.key, []).append(ballot)
+    return turns.values()
 
 
 @dataclass(slots=True)

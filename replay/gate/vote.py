@@ -141,7 +141,7 @@ class Ballotbox:
         return Vote(
             key=last.key,
             offset=last.offset,
-            at=last.at,
+            at=max((ballot.at for ballot in ballots if ballot.at is not None), default=None),
             difference=difference,
             placebo=_ends([self._placebo(row, ballots, theirs) for row in range(len(self.gate.metrics))]),
             unknown=difference.valid & (difference.high > difference.low) & (not guessed),
@@ -153,7 +153,7 @@ class Ballotbox:
             guessed=guessed,
             cohort=ballots[0].cohort,
             exemplar=worst.comparison_id,
-            turns=len({ballot.offset for ballot in ballots}),
+            turns=len({ballot.trace_id for ballot in ballots}),
         )
 
     def _arms(self, ballots: Sequence[Ballot], lane: Lane) -> dict[int, _Arm]:
@@ -229,7 +229,7 @@ class Ballotbox:
 
     def _production(self, ballots: Sequence[Ballot]) -> Mapping[int, _Arm]:
         """Production itself, in the place of the lane: the same for every sample."""
-        turns = {ballot.offset: ballot for ballot in ballots}.values()
+        turns = {ballot.trace_id: ballot for ballot in ballots}.values()
         each = [list(map(known_or_not, turn.production, self._worst)) for turn in turns]
         arm = _Arm(tuple(reduce(Bounds.worst_of, signal) for signal in zip(*each, strict=True)), None, guessed=False)
         return {ballot.sample: arm for ballot in ballots}

@@ -17,6 +17,8 @@ from replay.comparison import MODES
 from replay.contract import ToolContract
 from replay.divergence import Comparer
 from replay.errors import ProviderError, RecordError, UsageError
+from replay.gate.config import Gate
+from replay.gate.docket import Docket
 from replay.planning import Design, Planner
 from replay.prices import Prices
 from replay.testing import ScriptedModel, a_bundle, a_trace, asks, calls, says
@@ -247,3 +249,12 @@ def test_the_baseline_lane_is_replayed_by_its_own_route_beside_the_candidate(tmp
     assert {item.lane_probability for item in comparisons} == {1.0}
     assert summary.folds["baseline", "free"].rules == {}
     assert (len(candidate.requests), len(baseline.requests)) == (8, 8)
+
+
+def test_a_line_that_holds_several_traces_is_judged_once_all_of_it_is_done(tmp_path):
+    gate = Gate.model_validate({"metrics": [{"id": "no_answer", "kind": "paired_binary", "margin": 0.5}]})
+    items = [TraceItem(item.trace, 1 + number // 3, 0) for number, item in enumerate(traces(9))]
+    summary, comparisons, _ = run(tmp_path, items, docket=Docket(gate), concurrency=2)
+    assert len(comparisons) == 18
+    assert summary.verdict is not None
+    assert (summary.verdict.conversations, [it.offset for it in summary.verdict.prefixes]) == (9, [3])

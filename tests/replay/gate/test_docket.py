@@ -271,3 +271,13 @@ def test_evidence_is_read_back_as_it_was_written():
 def plain(value):
     value = value.counts if isinstance(value, Differences) else value
     return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def test_a_line_that_holds_several_traces_has_as_many_votes_as_conversations():
+    at = Source(topic="traces", partition=0, offset=3)
+    line = [*pair(1, LATE, CALM, source=at), *pair(2, CALM, CALM, source=at), *pair(3, CALM, CALM, source=at)]
+    verdict = judged(line)
+    assert (verdict.conversations, verdict.turns, verdict.metrics[0].pairs) == (3, 3, 3)
+    talk = [replace(it, conversation_id="c") for it in line]
+    assert (judged(talk).conversations, judged(talk).turns) == (1, 3)
+    assert judged(talk[::-1]) == judged(talk)
