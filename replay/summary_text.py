@@ -8,6 +8,7 @@ from textwrap import wrap
 from replay.comparison import DISPOSITIONS, REFUSALS, Flag, Side
 from replay.severity import RULE_WORDS
 from replay.summary import Fold, Summary, Worst
+from replay.terminal import clean
 from replay.verdict_text import verdict_lines
 
 #: Texts of a pair are shown up to this many characters.
@@ -189,13 +190,6 @@ def _told(side: Side) -> str:
     if not side.calls:
         return "(no answer)"
     return f"(no answer; last it called {clean(side.calls[-1].tool, 60)}({clean(side.calls[-1].arguments, 160)}))"
-
-
-def clean(text: str, limit: int) -> str:
-    """Trace content on a terminal: one line, no control characters that could move a cursor, cut to `limit`."""
-    flat = " ".join(text[: limit * 4].split())
-    safe = "".join(character if character.isprintable() else "\ufffd" for character in flat)
-    return safe if len(safe) <= limit and len(text) <= limit * 4 else f"{safe[:limit]}…"
 
 
 def facts_lines(facts: Mapping[str, str]) -> Iterator[str]:

@@ -17,6 +17,9 @@ _MS_NS = 1_000_000
 _END_OF_TIME = 2**63
 _MOST_SEVERE = 3
 _MOST_ATTRIBUTES = 20
+_MOST_TOOLS = 20
+#: The attribute under which the tools of production stand.
+TOOL = "production called"
 
 _FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
 #: Ended by the candidate or by the provider: there is nothing to score.
@@ -122,10 +125,12 @@ def _is_guessed(comparison: Comparison) -> bool:
 
 
 def _cohort(comparison: Comparison) -> tuple[tuple[str, str], ...]:
-    found = []
-    for name, value in sorted(comparison.cohort.items()):
-        if isinstance(value, bool | int | str) and len(name) <= _LONGEST_ATTRIBUTE:
-            text = str(value)
-            if 0 < len(text) <= _LONGEST_ATTRIBUTE:
-                found.append((name, text))
-    return tuple(found[:_MOST_ATTRIBUTES])
+    """Short attributes of the trace, and the tools that production called."""
+    given = sorted(comparison.cohort.items())
+    plain = [(name, str(value)) for name, value in given if isinstance(value, bool | int | str)]
+    tools = [(TOOL, tool) for tool in sorted({call.tool for call in comparison.production.calls})]
+    return (*_short(plain)[:_MOST_ATTRIBUTES], *_short(tools)[:_MOST_TOOLS])
+
+
+def _short(attributes: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [each for each in attributes if all(0 < len(text) <= _LONGEST_ATTRIBUTE for text in each)]

@@ -117,6 +117,12 @@ class Missing(_Model):
     max_unknown_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
 
 
+class Slices(_Model):
+    """`fdr`: the share of the slices that are told to be worse which may be so by chance."""
+
+    fdr: Share = 0.1
+
+
 class Gate(_Model):
     """A whole gate. Durations are texts such as "30m"."""
 
@@ -129,6 +135,7 @@ class Gate(_Model):
     max_age: str = "24h"
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=100, strict=False)]
     missing: Missing = Missing()
+    slices: Slices = Slices()
     on_inconclusive: Literal["hold", "rollback"] = "hold"
 
     @field_validator("max_wait", "idle", "max_age")

@@ -153,6 +153,7 @@ class Docket:
         facts = _facts(gate, self.run, evidence)
         decision, reasons = decide(facts)
         prefixes = self._prefixes()
+        slices, examined = evidence.slices.findings(gate, evidence.uncalibrated)
         return Verdict(
             verdict_id=verdict_id(self.run.run_id, gate.digest, prefixes, complete=self.complete),
             **self.run._asdict(),
@@ -172,6 +173,8 @@ class Docket:
             rollback_metric=facts.rollback_metric,
             metrics=tuple(facts.metrics),
             placebo=tuple(facts.placebo),
+            slices=slices,
+            slices_examined=examined,
             first_at=evidence.first_at,
             last_at=evidence.last_at,
             seconds_to_decision=_seconds_left(facts),

@@ -151,7 +151,7 @@ class Ballotbox:
             failed=any(arm.failed is not None for arm in ours.values()),
             failed_alike=any(alike),
             guessed=guessed,
-            cohort=ballots[0].cohort,
+            cohort=tuple(sorted({each for ballot in ballots for each in ballot.cohort})),
             exemplar=worst.comparison_id,
             turns=len({ballot.trace_id for ballot in ballots}),
         )
