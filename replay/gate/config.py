@@ -45,6 +45,8 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)", re.ASCII)
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+#: Signals that see how an answer is worded, and never whether it is right.
+WORDING = frozenset({"answer_distance", "score:answer.lexical", "score:answer.length", "score:answer.semantic"})
 #: The largest gate file that is read.
 _MAX_BYTES = 1 << 20
 
@@ -159,8 +161,11 @@ class Gate(_Model):
         twins = sorted({name for name in ids if ids.count(name) > 1})
         if twins:
             raise ValueError(f"two metrics have the id {twins[0]}")
-        if not any(metric.votes for metric in metrics):
+        voting = [metric for metric in metrics if metric.votes]
+        if not voting:
             raise ValueError("no metric votes, so that nothing could stop a candidate; expected one that is blocking")
+        if all(metric.measured in WORDING for metric in voting):
+            raise ValueError("similar words may say the opposite; expected a voting metric of another kind beside them")
         return metrics
 
     @property
