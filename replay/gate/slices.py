@@ -20,7 +20,7 @@ import numpy as np
 
 from comparators.differences import STEPS, log_e_harm, mean, places
 from comparators.multiplicity import discoveries
-from comparators.spec import Ints
+from comparators.spec import Bools, Ints
 from replay.gate.config import Gate, Metric
 from replay.gate.vote import Vote
 from replay.verdict import SliceFinding
@@ -33,6 +33,7 @@ MAX_ATTRIBUTES = 40
 _SHOWN, _EXEMPLARS = 50, 5
 
 _BINS = 2 * STEPS + 1
+#: Ends of what a difference may be: the candidate's best case and its worst.
 _BEST, _WORST = 0, 1
 
 
@@ -65,9 +66,9 @@ class Slices:
 
     def fold(self, votes: Sequence[Vote]) -> None:
         """Count votes in all their slices."""
-        for vote in votes:
-            if vote.cohort and vote.difference.valid.any():
-                self._count(vote)
+        counted = [vote for vote in votes if vote.cohort and vote.difference.valid.any()]
+        if counted:
+            self._count(counted)
 
     def merge(self, other: Slices) -> None:
         """Add what another partition has counted."""
@@ -116,16 +117,25 @@ class Slices:
 
     # -- counting -----------------------------------------------------------------------------------------------
 
-    def _count(self, vote: Vote) -> None:
-        rows = np.flatnonzero(vote.difference.valid)
-        ends = ((_BEST, places(vote.difference.low[rows], "down")), (_WORST, places(vote.difference.high[rows], "up")))
-        flat = [where for end, held in ends for where in ((2 * rows + end) * _BINS + held).tolist()]
-        worse = [int(row) for row in rows if vote.difference.low[row] > 0]
-        for where in dict.fromkeys(Slice(*each) for each in vote.cohort):
+    def _count(self, votes: Sequence[Vote]) -> None:
+        """All votes at once, slice by slice."""
+        low, high, valid = (np.array(rows) for rows in zip(*(vote.difference for vote in votes), strict=True))
+        first = 2 * np.arange(self.metrics) * _BINS
+        flat = np.stack([first + places(low, "down"), first + _BINS + places(high, "up")], axis=2)
+        members: dict[Slice, list[int]] = {}
+        for number, vote in enumerate(votes):
+            for each in dict.fromkeys(vote.cohort):
+                members.setdefault(Slice(*each), []).append(number)
+        for where, rows in members.items():
             if self._keeps(where):
-                self.cells[where].update(flat)
-                for row in worse:
-                    self._show(where, row, (vote.exemplar,))
+                held, often = np.unique(flat[rows][valid[rows]], return_counts=True)
+                self.cells[where].update(dict(zip(held.tolist(), often.tolist(), strict=True)))
+                self._remember(where, [votes[row] for row in rows], valid[rows] & (low[rows] > 0))
+
+    def _remember(self, where: Slice, votes: Sequence[Vote], worse: Bools) -> None:
+        """Exemplars of what got worse, bool[votes, metrics]."""
+        for row in np.flatnonzero(worse.any(axis=0)).tolist():
+            self._show(where, row, [votes[number].exemplar for number in np.flatnonzero(worse[:, row]).tolist()])
 
     def _show(self, where: Slice, row: int, ids: Iterable[str]) -> None:
         self.exemplars[where, row] = sorted({*self.exemplars.get((where, row), ()), *ids})[:_EXEMPLARS]
