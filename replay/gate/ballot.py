@@ -71,7 +71,7 @@ def ballot_of(comparison: Comparison, signals: Sequence[Signal]) -> Ballot:
         guessed=scored and _is_guessed(comparison),
         severity=max(0, min(comparison.severity, _MOST_SEVERE)),
         values=tuple(_measured(signal, signal.of_replay, comparison) if scored else None for signal in signals),
-        production=tuple(_measured(signal, signal.of_production, comparison) for signal in signals),
+        production=tuple(_of_production(signal, comparison) for signal in signals),
         cohort=_cohort(comparison),
     )
 
@@ -102,11 +102,16 @@ def worst_of(signal: Signal) -> float:
 
 
 def _served_at(comparison: Comparison) -> int | None:
-    """Null for a time that no clock could have told: one of them would close every conversation."""
-    recorded = comparison.source.timestamp_ms
-    at = comparison.production_started_at
-    at = recorded * _MS_NS if at is None and recorded is not None else at
+    """Null for a time that no clock could have told, and never later than the record was made: one time from the
+    future would close every conversation.
+    """
+    known = (comparison.production_started_at, _nanoseconds(comparison.source.timestamp_ms))
+    at = min((time for time in known if time is not None), default=None)
     return at if at is not None and 0 <= at < _END_OF_TIME else None
+
+
+def _nanoseconds(milliseconds: int | None) -> int | None:
+    return None if milliseconds is None else milliseconds * _MS_NS
 
 
 def _measured(signal: Signal, read: Reading | None, comparison: Comparison) -> float | None:
@@ -115,6 +120,13 @@ def _measured(signal: Signal, read: Reading | None, comparison: Comparison) -> f
     if value is None or not 0 <= value <= worst_of(signal) or value == inf:
         return None
     return value
+
+
+def _of_production(signal: Signal, comparison: Comparison) -> float | None:
+    """Times are comparable where both sides are recordings, or both replays."""
+    if signal.is_timed and comparison.mode != "recorded":
+        return None
+    return _measured(signal, signal.of_production, comparison)
 
 
 def _is_guessed(comparison: Comparison) -> bool:

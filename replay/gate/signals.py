@@ -36,6 +36,11 @@ class Signal(NamedTuple):
     of_production: Reading | None = None
     unit: str = ""
 
+    @property
+    def is_timed(self) -> bool:
+        """Measured by a clock: production's, at another time and elsewhere, says nothing about a replay's."""
+        return self.unit == "ms"
+
 
 def signal_of(name: str) -> Signal | None:
     """The signal of that name; null when there is none."""

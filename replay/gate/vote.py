@@ -207,7 +207,9 @@ class Ballotbox:
             return theirs
         if metric.kind == "zero_tolerance":
             return {}
-        if any(ballot.lane_probability > 0 for ballot in ballots) or self.signals[place].of_production is None:
+        signal = self.signals[place]
+        timed_elsewhere = signal.is_timed and all(ballot.production[place] is None for ballot in ballots)
+        if any(ballot.lane_probability > 0 for ballot in ballots) or signal.of_production is None or timed_elsewhere:
             return None
         return self._production(ballots)
 
