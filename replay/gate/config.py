@@ -25,6 +25,7 @@ from replay.bundle_pieces import in_words
 from replay.bundle_yaml import YamlDocument, dotted
 from replay.errors import BundleError, BundleIssue, UsageError
 from replay.exact_json import Json
+from replay.gate.burden import EVENTS, STAFF_MINUTES
 from replay.gate.signals import Nature, names_of_signals, signal_of
 
 Kind: TypeAlias = Literal[
@@ -42,6 +43,8 @@ KINDS: Mapping[Kind, tuple[frozenset[Nature], frozenset[str]]] = {
 _FIELDS = ("margin", "rel_margin", "threshold", "cap", "max_rate")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)", re.ASCII)
+#: Minutes of staff that an event costs.
+Minutes: TypeAlias = Annotated[float, Field(gt=0, le=10_000)]
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
@@ -137,6 +140,7 @@ class Gate(_Model):
     max_age: str = "24h"
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=100, strict=False)]
     missing: Missing = Missing()
+    minutes: dict[str, Minutes] = {}
     slices: Slices = Slices()
     on_inconclusive: Literal["hold", "rollback"] = "hold"
 
@@ -146,6 +150,20 @@ class Gate(_Model):
         if _DURATION.fullmatch(value) is None:
             raise ValueError('expected a duration such as "90s", "30m", "24h" or "7d"')
         return value
+
+    @field_validator("minutes")
+    @classmethod
+    def _prices_events(cls, minutes: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(set(minutes) - set(EVENTS))
+        if unknown:
+            raise ValueError(f"there is no event {unknown[0]!r}; expected one of {', '.join(EVENTS)}")
+        return minutes
+
+    @model_validator(mode="after")
+    def _knows_its_prices(self) -> Gate:
+        if STAFF_MINUTES in self.signals and not self.minutes:
+            raise ValueError(f"{STAFF_MINUTES} needs `minutes`, what each event costs, such as {{escalation: 12}}")
+        return self
 
     @field_validator("on_inconclusive", mode="before")
     @classmethod

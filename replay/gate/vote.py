@@ -112,7 +112,7 @@ class Ballotbox:
 
     @cached_property
     def signals(self) -> tuple[Signal, ...]:
-        found = [signal_of(name) for name in self.gate.signals]
+        found = [signal_of(name, self.gate.minutes) for name in self.gate.signals]
         return tuple(signal for signal in found if signal is not None)
 
     @cached_property
