@@ -100,7 +100,10 @@ class CallRecord(Record, frozen=True, kw_only=True):
 
 
 class Side(Record, frozen=True, kw_only=True):
-    """What one side did. `answer` null = none was produced."""
+    """What one side did. `answer` null = none was produced.
+
+    `expected`: whether it came to the outcome that the trace names; null = it names none, or it cannot be told.
+    """
 
     answer: str | None = None
     answer_sha256: str | None = None
@@ -111,6 +114,7 @@ class Side(Record, frozen=True, kw_only=True):
     latency_ns: int | None = None
     model_latency_ns: int | None = None
     ttft_ns: int | None = None
+    expected: bool | None = None
 
 
 class Divergence(Record, frozen=True, kw_only=True):

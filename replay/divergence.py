@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from comparators.answers import compare_answers
 from comparators.calls import Effect
 from comparators.claims import compare_claims, explain_claims
 from comparators.cost import Spending, compare_cost
+from comparators.expected import compare_expected
 from comparators.explain import explain_calls
 from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails
 from comparators.latency import Times, compare_latency
@@ -24,6 +26,7 @@ from comparators.toolcalls import compare_calls
 from replay.comparison import Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
 from replay.contract import Tooling
 from replay.execution import Attempt, Plan
+from replay.expected import recorded_outcome
 from replay.grade import FAITHFUL
 from replay.planning import Planner
 from replay.record_size import fit
@@ -129,10 +132,15 @@ class Comparer:
             served_model=attempt.taken[-1].reply.served_model if attempt and attempt.taken else None,
             prefix=_prefixes(attempt),
             attempts=attempt.attempts if attempt else 0,
-            production=production_side(trace, plan.tooling, self.planner.baseline.prices),
-            replay=replay_side(attempt) if attempt is not None else Side(),
+            production=pair.production if pair is not None else self._unpaired(plan),
+            replay=pair.replay if pair is not None else replay_side(attempt) if attempt is not None else Side(),
         )
         return fit(comparison, content=self.content, max_bytes=self.max_record_bytes)
+
+    def _unpaired(self, plan: Plan) -> Side:
+        """Production's side where no replay came to an end: how it fared is known all the same."""
+        side = production_side(plan.trace, plan.tooling, self.planner.baseline.prices)
+        return structs.replace(side, expected=recorded_outcome(plan.trace, plan.tooling))
 
 
 def compare_recordings(
@@ -213,6 +221,11 @@ def _columns(pairs: Sequence[Pair]) -> tuple[Column, ...]:
         *(overridden(scores, given) for scores in compare_calls([pair.calls for pair in pairs])),
         *compare_claims([pair.claims for pair in pairs], given=_given_answers(pairs, given)),
         *compare_guardrails([_decisions(pair) for pair in pairs], given=given),
+        *compare_expected(
+            [side.expected for side in production],
+            [side.expected for side in replayed],
+            given=_given_outcomes(pairs, given),
+        ),
         *compare_latency(_times(production), _times(replayed), given=given),
         *compare_cost(_spending(production), _spending(replayed), given=given),
     )
@@ -225,6 +238,12 @@ def _given(pairs: Sequence[Pair]) -> Statuses:
 def _given_answers(pairs: Sequence[Pair], given: Statuses) -> Statuses:
     silent = np.array([pair.did_not_answer for pair in pairs], dtype=bool)
     return np.where(silent & (given == Status.SCORED), np.uint8(Status.DID_NOT_ANSWER), given)
+
+
+def _given_outcomes(pairs: Sequence[Pair], given: Statuses) -> Statuses:
+    """Without an expectation there is nothing that a stopped replay could have missed."""
+    status = np.array([pair.exam.status for pair in pairs], dtype=np.uint8)
+    return np.where(status == Status.SCORED, given, status)
 
 
 def _times(sides: Sequence[Side]) -> Times:
@@ -283,7 +302,12 @@ def _prefixes(attempt: Attempt | None) -> dict[str, int]:
 def _evidence(pair: Pair, rules: Sequence[Rule]) -> tuple[Evidence, ...]:
     if not any(rule.kinds for rule in rules):
         return ()
-    return (*explain_calls(pair.calls), *explain_claims(pair.claims), *explain_guardrails(_decisions(pair)))
+    return (
+        *explain_calls(pair.calls),
+        *explain_claims(pair.claims),
+        *explain_guardrails(_decisions(pair)),
+        *pair.exam.lines(),
+    )
 
 
 def _flag(rule: Rule, lines: Sequence[Evidence]) -> Flag:

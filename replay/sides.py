@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 
+from msgspec import structs
+
 from comparators.calls import CallEvent, CallPair, Effect
 from comparators.claims import ClaimPair
 from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
 from replay.deeds import conversation_claims, recorded_claims, replayed_claims
 from replay.execution import Attempt, Plan, Taken, add_usage
+from replay.expected import Examined, recorded_exam, replayed_exam
 from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
 from replay.recorded import RecordedCall, RecordedStep, recorded_steps
@@ -65,6 +68,7 @@ class Pair:
     did_not_answer: bool = False
     censored: bool = False
     guarded: bool = True
+    exam: Examined = Examined()
 
 
 def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | None, guarded: bool) -> Pair:
@@ -74,9 +78,11 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
     answer, did_not_answer = _forced_answer(steps, attempt) if forced else (attempt.answer, False)
     recorded = production_answer(plan.trace, steps)
     claims = recorded_claims(plan.trace, steps, recorded, plan.tooling)
+    exam = replayed_exam(plan.trace, attempt.taken, answer, plan.tooling, forced=forced)
+    stopped = attempt.disposition == "censored"
     return Pair(
-        production=production_side(plan.trace, plan.tooling, baseline_prices),
-        replay=replay_side(attempt),
+        production=_judged(production_side(plan.trace, plan.tooling, baseline_prices), exam.production_met),
+        replay=_judged(replay_side(attempt), None if stopped else exam.replay_met),
         calls=CallPair(
             tuple(_production_events(steps, plan.tooling, by_step=forced)),
             tuple(_replay_events(attempt.taken, plan.tooling, by_step=forced)),
@@ -95,17 +101,19 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
             _recorded_views(plan.trace, steps, plan.tooling), [_taken_view(taken) for taken in attempt.taken]
         ),
         did_not_answer=did_not_answer,
-        censored=attempt.disposition == "censored",
+        censored=stopped,
         guarded=guarded or any(isinstance(step, Guardrail) for step in plan.trace.steps),
+        exam=exam,
     )
 
 
 def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair:
     """Two recordings of the same task. Nothing was replayed: both sides are read through the same contracts."""
     ours, theirs = recorded_steps(production), recorded_steps(candidate)
+    exam = recorded_exam(production, candidate, tooling)
     return Pair(
-        production=production_side(production, tooling, None),
-        replay=production_side(candidate, tooling, None),
+        production=_judged(production_side(production, tooling, None), exam.production_met),
+        replay=_judged(production_side(candidate, tooling, None), exam.replay_met),
         calls=CallPair(
             tuple(_production_events(ours, tooling, by_step=False)),
             tuple(_production_events(theirs, tooling, by_step=False)),
@@ -123,6 +131,7 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
             _recorded_views(production, ours, tooling), _recorded_views(candidate, theirs, tooling)
         ),
         guarded=any(isinstance(step, Guardrail) for step in (*production.steps, *candidate.steps)),
+        exam=exam,
     )
 
 
@@ -161,6 +170,10 @@ def replay_side(attempt: Attempt) -> Side:
         model_latency_ns=attempt.latency_ns,
         ttft_ns=attempt.taken[0].reply.ttft_ns if attempt.taken else None,
     )
+
+
+def _judged(side: Side, met: bool | None) -> Side:  # noqa: FBT001 - a value, not a switch
+    return structs.replace(side, expected=met)
 
 
 def first_divergence(production: Sequence[StepView], replay: Sequence[StepView]) -> Divergence | None:

@@ -58,7 +58,7 @@ def names_of_signals() -> str:
 def _score_signal(name: str) -> Signal:
     """A dimension. Those that count or compare are events: did the replay do worse?"""
     dimension = DIMENSION[name]
-    if (dimension.low, dimension.high) == (0, 1):
+    if (dimension.low, dimension.high) == (0, 1) and dimension.worse != "down":
         return Signal(f"score:{name}", "share", dimension.question, lambda comparison: _score(comparison, name))
     worse = -1.0 if dimension.worse == "down" else 1.0
 
@@ -102,6 +102,11 @@ def _fails(side: Side) -> float:
 def _is_silent(side: Side) -> float:
     """Whether the user got neither an answer nor a hand-over."""
     return float(side.answer is None and not _hands_over(side))
+
+
+def _misses(side: Side) -> float | None:
+    """Unknown where nothing is expected: a rate over such requests would say nothing of outcomes."""
+    return None if side.expected is None else float(not side.expected)
 
 
 def _milliseconds(side: Side) -> float | None:
@@ -150,6 +155,7 @@ SIGNALS: Mapping[str, Signal] = {
         _both("escalation", "event", "hands the request over to a person or another team", _hands_over),
         _both("no_answer", "event", "gives neither an answer nor a hand-over", _is_silent),
         _both("failed_calls", "event", "calls a tool that fails", _fails),
+        _both("expected_failed", "event", "misses the outcome that its trace says is expected", _misses),
         _both("latency_ms", "quantity", "time inside the model", _milliseconds, "ms"),
         _both("first_token_ms", "quantity", "time to the first token", _first_token, "ms"),
         _both("cost_usd", "quantity", "price of the tokens", _usd, "USD"),

@@ -11,6 +11,7 @@ from comparators.claims import ClaimPair, compare_claims
 from comparators.claimsupport import ClaimSide
 from comparators.claimwords import Lexicon, ToolWords
 from comparators.cost import Spending, compare_cost
+from comparators.expected import compare_expected
 from comparators.guardrails import DecisionPair, compare_guardrails
 from comparators.language import english
 from comparators.latency import Times, compare_latency
@@ -32,6 +33,7 @@ def all_columns(answers, calls):
         *compare_latency(Times(*nothing[:3]), Times(*nothing[:3])),
         *compare_cost(Spending(*nothing), Spending(*nothing)),
         *compare_guardrails([DecisionPair((), ())] * len(calls)),
+        *compare_expected([None] * len(calls), [True] * len(calls)),
     )
 
 

@@ -107,7 +107,8 @@ def test_each_rule_fires_on_its_own_case(script, rule):
 def test_a_censored_replay_has_no_terminal_score_and_no_missing_call():
     comparison = one([asks(("lookup", {"id": 404})), says("never")])
     assert comparison.disposition == "censored"
-    assert {score.status for score in comparison.scores.values()} == {"censored"}
+    statuses = {score.status for name, score in comparison.scores.items() if not name.startswith("expected.")}
+    assert statuses == {"censored"}
     assert "write_missing" not in rules(comparison)
     assert comparison.coverage.halted_by == 'lookup({"id":404})'
 
