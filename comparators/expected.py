@@ -17,9 +17,7 @@ a regression.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -34,9 +32,9 @@ from comparators.text import excerpt, normalise_all
 
 EXCERPT = 200
 MAX_LINES = 12
-#: Calls of one tool are matched within tolerances while there are at most this many cells, and this many leaves to
-#: read for them; beyond, equal digests only. That may fail an expectation that was met, in bounded time.
-_LARGEST_MATRIX, _MOST_LEAVES = 1 << 12, 1 << 20
+#: Calls of one tool are matched within tolerances while there are at most this many cells, and characters to read
+#: for them; beyond, equal digests only. That may fail an expectation that was met, in bounded time.
+_LARGEST_MATRIX, _MOST_CHARACTERS = 1 << 12, 1 << 24
 
 _TOOK_EFFECT = frozenset((Outcome.SUCCEEDED, Outcome.ASSUMED))
 _WORD = re.compile(r"[0-9a-z]+")
@@ -70,9 +68,6 @@ class Shortfall(NamedTuple):
     missing: tuple[ExpectedCall, ...]
     extra: tuple[CallEvent, ...]
     untold: tuple[str, ...]
-
-
-_Called = TypeVar("_Called", ExpectedCall, CallEvent)
 
 
 def is_met(expectation: Expectation, conduct: Conduct) -> bool:
@@ -119,7 +114,7 @@ def shortfall(expectation: Expectation, conduct: Conduct) -> Shortfall:
     return Shortfall(missing, extra, tuple(_untold(expectation.outputs, conduct.answers)))
 
 
-# -- calls --------------------------------------------------------------------------------------------------------------
+# -- calls -------------------------------------------------------------------------------------------------------------
 
 
 def _calls_apart(
@@ -133,7 +128,7 @@ def _calls_apart(
     wanted_by, made_by = _by_tool(expected), _by_tool(effective)
     missing: list[ExpectedCall] = []
     extra: list[CallEvent] = []
-    for tool in {**wanted_by, **made_by}:
+    for tool in dict.fromkeys((*wanted_by, *made_by)):
         wanted, events = wanted_by.get(tool, []), made_by.get(tool, [])
         partner = _partners(wanted, events)
         taken = set(partner)
@@ -142,8 +137,11 @@ def _calls_apart(
     return tuple(missing), tuple(extra)
 
 
+_Called = TypeVar("_Called", ExpectedCall, CallEvent)
+
+
 def _by_tool(calls: Sequence[_Called]) -> dict[str, list[_Called]]:
-    found: dict[str, list[Called]] = {}
+    found: dict[str, list[_Called]] = {}
     for item in calls:
         found.setdefault(item.call.tool, []).append(item)
     return found
@@ -153,11 +151,15 @@ def _partners(wanted: Sequence[ExpectedCall], events: Sequence[CallEvent]) -> li
     """The event that fulfils each expected call, -1 for none: as many are fulfilled as can be."""
     if not wanted or not events:
         return [-1] * len(wanted)
-    leaves = sum(len(item.call.leaves) for item in (*wanted, *events))
-    if len(wanted) * len(events) > _LARGEST_MATRIX or leaves * min(len(wanted), len(events)) > _MOST_LEAVES:
+    size = _size([item.call for item in wanted]) + _size([event.call for event in events])
+    if len(wanted) * len(events) > _LARGEST_MATRIX or size * max(len(wanted), len(events)) > _MOST_CHARACTERS:
         return _equal_partners(wanted, events)
     cost = [[0.0 if _fulfils(event.call, item) else 1.0 for event in events] for item in wanted]
     return [index if index >= 0 and not cost[row][index] else -1 for row, index in enumerate(assign(cost))]
+
+
+def _size(calls: Sequence[CanonicalCall]) -> int:
+    return sum(len(leaf.token) + 1 for call in calls for leaf in call.leaves)
 
 
 def _equal_partners(wanted: Sequence[ExpectedCall], events: Sequence[CallEvent]) -> list[int]:
@@ -188,7 +190,7 @@ def _instead(wanted: ExpectedCall, other: CallEvent | None, conduct: Conduct) ->
     return None if tried is None else excerpt(f"{tried.outcome.name.lower()}: {shown(tried.call)}", EXCERPT)
 
 
-# -- answers ------------------------------------------------------------------------------------------------------------
+# -- answers -----------------------------------------------------------------------------------------------------------
 
 
 def _untold(outputs: Sequence[str], answers: Sequence[str]) -> Iterator[str]:

@@ -98,7 +98,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension("guard.tightened", 0, inf, "up", "How many subjects met a stricter guardrail decision?"),
     Dimension("guard.rules", 0, inf, "", "How many guardrail rules spoke on one side only?"),
     Dimension("expected.regressed", 0, 1, "up", "Does the replay miss the expected outcome that production met?"),
-    Dimension("expected.improved", 0, 1, "down", "Does the replay meet the expected outcome that production missed?"),
+    Dimension("expected.improved", 0, 1, "", "Does the replay meet the expected outcome that production missed?"),
 )
 
 DIMENSION: Mapping[str, Dimension] = {dimension.name: dimension for dimension in DIMENSIONS}

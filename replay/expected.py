@@ -76,6 +76,8 @@ class Examined(NamedTuple):
         return is_met(self.expectation, conduct)
 
 
+#: Nothing is expected.
+NOT_EXAMINED = Examined()
 NOT_IN_FULL = "a side was not recorded in full, or its answers are too long to search"
 
 
@@ -87,7 +89,9 @@ def recorded_exam(production: Trace, candidate: Trace, tooling: Tooling) -> Exam
     return Examined(expectation, recorded_conduct(production, tooling), recorded_conduct(candidate, tooling))
 
 
-def replayed_exam(trace: Trace, taken: Sequence[Taken], answer: str | None, tooling: Tooling, *, forced: bool) -> Examined:
+def replayed_exam(
+    trace: Trace, taken: Sequence[Taken], answer: str | None, tooling: Tooling, *, forced: bool
+) -> Examined:
     """Production against a replay. A forced one follows production's path, so what it would have come to is unknown."""
     expectation = expectation_of(trace.expected, tooling)
     if not isinstance(expectation, Expectation):
@@ -106,7 +110,7 @@ def recorded_outcome(trace: Trace, tooling: Tooling) -> bool | None:
     return Examined(expectation, recorded_conduct(trace, tooling)).production_met
 
 
-# -- the expectation ----------------------------------------------------------------------------------------------------
+# -- the expectation --------------------------------------------------------------------------------------------
 
 
 def expectation_of(expected: Json, tooling: Tooling) -> Expectation | Unreadable | None:
@@ -170,7 +174,7 @@ def _wrong(at: str, value: Json, wanted: str) -> RecordError:
     return RecordError(f"{at} is {type(value).__name__}; expected {wanted}")
 
 
-# -- the conduct --------------------------------------------------------------------------------------------------------
+# -- the conduct ------------------------------------------------------------------------------------------------
 
 
 def recorded_conduct(trace: Trace, tooling: Tooling) -> Conduct | None:

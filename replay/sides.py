@@ -20,7 +20,7 @@ from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
 from replay.deeds import conversation_claims, recorded_claims, replayed_claims
 from replay.execution import Attempt, Plan, Taken, add_usage
-from replay.expected import Examined, recorded_exam, replayed_exam
+from replay.expected import NOT_EXAMINED, Examined, recorded_exam, replayed_exam
 from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
 from replay.recorded import RecordedCall, RecordedStep, recorded_steps
@@ -68,7 +68,7 @@ class Pair:
     did_not_answer: bool = False
     censored: bool = False
     guarded: bool = True
-    exam: Examined = Examined()
+    exam: Examined = NOT_EXAMINED
 
 
 def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | None, guarded: bool) -> Pair:
@@ -172,7 +172,7 @@ def replay_side(attempt: Attempt) -> Side:
     )
 
 
-def _judged(side: Side, met: bool | None) -> Side:  # noqa: FBT001 - a value, not a switch
+def _judged(side: Side, met: bool | None) -> Side:
     return structs.replace(side, expected=met)
 
 

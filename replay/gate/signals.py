@@ -58,7 +58,7 @@ def names_of_signals() -> str:
 def _score_signal(name: str) -> Signal:
     """A dimension. Those that count or compare are events: did the replay do worse?"""
     dimension = DIMENSION[name]
-    if (dimension.low, dimension.high) == (0, 1) and dimension.worse != "down":
+    if (dimension.low, dimension.high) == (0, 1):
         return Signal(f"score:{name}", "share", dimension.question, lambda comparison: _score(comparison, name))
     worse = -1.0 if dimension.worse == "down" else 1.0
 
