@@ -90,6 +90,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension("latency.total", -inf, inf, "up", "Is the replay slower (> 0)? ln of the ratio, whole request."),
     Dimension("latency.model", -inf, inf, "up", "Is the replay slower in the model's part? ln of the ratio."),
     Dimension("latency.ttft", -inf, inf, "up", "Does the first token come later? ln of the ratio."),
+    Dimension("latency.step", -inf, inf, "up", "How much slower is the step that lost most? ln of the ratio."),
     Dimension("cost.total", -inf, inf, "up", "Is the replay dearer (> 0)? ln of the ratio."),
     Dimension("tokens.input", -inf, inf, "up", "Does the replay read more tokens? ln of the ratio."),
     Dimension("tokens.output", -inf, inf, "up", "Does the replay write more tokens? ln of the ratio."),

@@ -124,6 +124,15 @@ class Divergence(Record, frozen=True, kw_only=True):
     kind: str
 
 
+class SlowestStep(Record, frozen=True, kw_only=True):
+    """The aligned steps between which most time was lost: their numbers on either side, and nanoseconds."""
+
+    production: int
+    replay: int
+    production_ns: int
+    replay_ns: int
+
+
 class Coverage(Record, frozen=True, kw_only=True):
     """How many answers of each grade the replay got. `exact` = share of calls answered as well as by the real tool.
 
@@ -161,6 +170,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     flags: tuple[Flag, ...] = ()
     severity: Severity = 0
     first_divergence: Divergence | None = None
+    slowest_step: SlowestStep | None = None
+    """Where `latency.step` comes from."""
     coverage: Coverage = Coverage()
     not_exercised: tuple[str, ...] = ()
     isolation: str = "cooperative"

@@ -16,6 +16,7 @@ from msgspec import structs
 
 from comparators.calls import CallEvent, CallPair, Effect
 from comparators.claims import ClaimPair
+from comparators.steps import Step, StepPair
 from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
 from replay.deeds import conversation_claims, recorded_claims, replayed_claims
@@ -41,11 +42,19 @@ class DecisionEvent:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step of either side, as far as it matters for where both part. `answer` null = it called tools."""
+    """One step of either side, as far as it matters for where both part. `answer` null = it called tools.
+
+    `ns` is the time inside the model; null = not recorded.
+    """
 
     calls: tuple[tuple[str, bytes], ...]
     answer: str | None
     stopped: bool = False
+    ns: int | None = None
+
+    @property
+    def timed(self) -> Step:
+        return Step(tuple(sorted(tool for tool, _ in self.calls)), tuple(sorted(call for _, call in self.calls)), self.ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,7 @@ class Pair:
     production_decisions: tuple[DecisionEvent, ...]
     replay_decisions: tuple[DecisionEvent, ...]
     first_divergence: Divergence | None
+    steps: StepPair
     did_not_answer: bool = False
     censored: bool = False
     guarded: bool = True
@@ -80,6 +90,8 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
     claims = recorded_claims(plan.trace, steps, recorded, plan.tooling)
     exam = replayed_exam(plan.trace, attempt.taken, answer, plan.tooling, forced=forced)
     stopped = attempt.disposition == "censored"
+    ours = _recorded_views(plan.trace, steps, plan.tooling)
+    theirs = [_taken_view(taken) for taken in attempt.taken]
     return Pair(
         production=_judged(production_side(plan.trace, plan.tooling, baseline_prices), exam.production_met),
         replay=_judged(replay_side(attempt), None if stopped else exam.replay_met),
@@ -97,9 +109,8 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
         replay_answer=answer,
         production_decisions=tuple(_production_decisions(plan.trace, steps, plan.tooling)),
         replay_decisions=tuple(_replay_decisions(attempt.taken)),
-        first_divergence=first_divergence(
-            _recorded_views(plan.trace, steps, plan.tooling), [_taken_view(taken) for taken in attempt.taken]
-        ),
+        first_divergence=first_divergence(ours, theirs),
+        steps=_timed(ours, theirs, by_number=forced),
         did_not_answer=did_not_answer,
         censored=stopped,
         guarded=guarded or any(isinstance(step, Guardrail) for step in plan.trace.steps),
@@ -111,6 +122,7 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
     """Two recordings of the same task. Nothing was replayed: both sides are read through the same contracts."""
     ours, theirs = recorded_steps(production), recorded_steps(candidate)
     exam = recorded_exam(production, candidate, tooling)
+    views = _recorded_views(production, ours, tooling), _recorded_views(candidate, theirs, tooling)
     return Pair(
         production=_judged(production_side(production, tooling, None), exam.production_met),
         replay=_judged(production_side(candidate, tooling, None), exam.replay_met),
@@ -127,9 +139,8 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
         replay_answer=production_answer(candidate, theirs),
         production_decisions=tuple(_production_decisions(production, ours, tooling)),
         replay_decisions=tuple(_production_decisions(candidate, theirs, tooling)),
-        first_divergence=first_divergence(
-            _recorded_views(production, ours, tooling), _recorded_views(candidate, theirs, tooling)
-        ),
+        first_divergence=first_divergence(*views),
+        steps=_timed(*views, by_number=False),
         guarded=any(isinstance(step, Guardrail) for step in (*production.steps, *candidate.steps)),
         exam=exam,
     )
@@ -206,6 +217,7 @@ def _recorded_views(trace: Trace, steps: Sequence[RecordedStep], tooling: Toolin
             ),
             answer=step.call.output.text if step.answered else None,
             stopped=any(call.tool in stopped for call in step.calls),
+            ns=_duration(step),
         )
         for step in steps
     ]
@@ -216,7 +228,12 @@ def _taken_view(taken: Taken) -> StepView:
         calls=tuple((answer.asked.tool, answer.read.call.digest) for answer in taken.answers),
         answer=taken.answer,
         stopped=any(answer.decision is not None and answer.decision.decision in _STOPS for answer in taken.answers),
+        ns=taken.reply.latency_ns,
     )
+
+
+def _timed(production: Sequence[StepView], replay: Sequence[StepView], *, by_number: bool) -> StepPair:
+    return StepPair([view.timed for view in production], [view.timed for view in replay], by_number)
 
 
 #: Decisions that keep a call from running.

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparators.calls import CallEvent, Effect, Leaf, LeafKind, Outcome
-from comparators.expected import Conduct, Expectation, ExpectedCall, compare_expected, explain_expected, is_met, shortfall
+from comparators.expected import (
+    Conduct,
+    Expectation,
+    ExpectedCall,
+    compare_expected,
+    explain_expected,
+    is_met,
+    shortfall,
+)
 from comparators.spec import Evidence, Status
 from tests.comparators.by_hand import ASSUMED, FAILED, bits, call, handoff, of_leaves, read, scores, write
 
