@@ -100,8 +100,8 @@ def align(pairs: Sequence[StepPair]) -> Aligned:
     kinds = _interned([production, replay])
     parts = [_by_number(np.flatnonzero(numbered & ~too_large), production, replay)]
     rows = np.flatnonzero(~numbered & ~too_large & (production.length > 0) & (replay.length > 0))
-    for chunk in chunks(rows, np.maximum(production.length, replay.length)[rows]):
-        parts.append(_walk(chunk, *(_padded(side, chunk, kinds) for side in (production, replay))))
+    longest = np.maximum(production.length, replay.length)[rows]
+    parts += [_walk(chunk, *(_padded(it, chunk, kinds) for it in (production, replay))) for chunk in chunks(rows, longest)]
     row, left, right = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.lexsort((left, row))
     row, left, right = row[order], left[order], right[order]

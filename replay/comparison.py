@@ -185,6 +185,14 @@ class Comparison(Record, frozen=True, kw_only=True):
     production: Side = Side()
     replay: Side = Side()
     truncated: tuple[str, ...] = ()
+    decisions: dict[str, int] = {}
+    """What guardrails said of subjects that both sides met, as "block > allow": how often."""
+
+    @property
+    def outcome(self) -> str | None:
+        """Which cell of the table of expected outcomes this is, as "met > missed"; null where a side is unknown."""
+        sides = (self.production.expected, self.replay.expected)
+        return None if None in sides else " > ".join("met" if met else "missed" for met in sides)
 
 
 class Watermark(Record, frozen=True, kw_only=True):

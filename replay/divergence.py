@@ -19,7 +19,7 @@ from comparators.claims import compare_claims, explain_claims
 from comparators.cost import Spending, compare_cost
 from comparators.expected import compare_expected
 from comparators.explain import explain_calls
-from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails
+from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails, transitions
 from comparators.latency import Times, compare_latency
 from comparators.spec import COMPARATOR_SET, Column, Evidence, Floats, Status, Statuses, overridden
 from comparators.steps import Slowest, compare_steps, slowest_steps
@@ -162,6 +162,7 @@ class _Judged(NamedTuple):
             severity=max((flag.severity for flag in flags), default=0),
             first_divergence=self.pair.first_divergence,
             slowest_step=self._slowest_step(),
+            decisions={" > ".join(key): count for key, count in sorted(transitions(_decisions(self.pair)).items())},
             production=self.pair.production,
             replay=self.pair.replay,
         )

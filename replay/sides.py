@@ -54,7 +54,8 @@ class StepView:
 
     @property
     def timed(self) -> Step:
-        return Step(tuple(sorted(tool for tool, _ in self.calls)), tuple(sorted(call for _, call in self.calls)), self.ns)
+        tools, calls = sorted(tool for tool, _ in self.calls), sorted(call for _, call in self.calls)
+        return Step(tuple(tools), tuple(calls), self.ns)
 
 
 @dataclass(frozen=True, slots=True)

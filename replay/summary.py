@@ -65,6 +65,8 @@ class Fold:
     halted_by: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     prefix: Counter[str] = field(default_factory=Counter)
+    decisions: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     model_calls: int = 0
     intended_actions: int = 0
     usd: Decimal = Decimal(0)
@@ -89,6 +91,9 @@ class Fold:
             self.rules[rule] += 1
         if comparison.first_divergence is not None:
             self.first_divergence[comparison.first_divergence.kind] += 1
+        self.decisions.update(comparison.decisions)
+        if comparison.outcome is not None:
+            self.outcomes[comparison.outcome] += 1
         for name, score in comparison.scores.items():
             dimension = self.dimensions.get(name)
             if dimension is None:
@@ -211,6 +216,8 @@ def _fold_json(lane: str, mode: str, fold: Fold) -> dict[str, Json]:
         "coverage": {"faithful": fold.faithful, "grades": _sorted(fold.grades), "halted_by": _sorted(fold.halted_by)},
         "reasons": _sorted(fold.reasons),
         "prefix": _sorted(fold.prefix),
+        "decisions": _sorted(fold.decisions),
+        "outcomes": _sorted(fold.outcomes),
         "model_calls": fold.model_calls,
         "intended_actions": fold.intended_actions,
         "usd": str(fold.usd),
