@@ -101,7 +101,9 @@ def align(pairs: Sequence[StepPair]) -> Aligned:
     parts = [_by_number(np.flatnonzero(numbered & ~too_large), production, replay)]
     rows = np.flatnonzero(~numbered & ~too_large & (production.length > 0) & (replay.length > 0))
     longest = np.maximum(production.length, replay.length)[rows]
-    parts += [_walk(chunk, *(_padded(it, chunk, kinds) for it in (production, replay))) for chunk in chunks(rows, longest)]
+    for chunk in chunks(rows, longest):
+        found = _walk(chunk, _padded(production, chunk, kinds), _padded(replay, chunk, kinds))
+        parts.append(found)
     row, left, right = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.lexsort((left, row))
     row, left, right = row[order], left[order], right[order]

@@ -86,6 +86,16 @@ class Fold:
         if comparison.disposition in ENDED_EARLY:
             self.reasons[(comparison.reason or "").partition(":")[0][:80]] += 1
             return
+        self._add_findings(comparison)
+        for name, score in comparison.scores.items():
+            dimension = self.dimensions.get(name)
+            if dimension is None:
+                dimension = self.dimensions[name] = Dimension()
+            dimension.statuses[score.status] += 1
+            if score.value is not None:
+                dimension.values.append(score.value)
+
+    def _add_findings(self, comparison: Comparison) -> None:
         self.severities[comparison.severity] += 1
         for rule in {flag.rule for flag in comparison.flags}:
             self.rules[rule] += 1
@@ -94,13 +104,6 @@ class Fold:
         self.decisions.update(comparison.decisions)
         if comparison.outcome is not None:
             self.outcomes[comparison.outcome] += 1
-        for name, score in comparison.scores.items():
-            dimension = self.dimensions.get(name)
-            if dimension is None:
-                dimension = self.dimensions[name] = Dimension()
-            dimension.statuses[score.status] += 1
-            if score.value is not None:
-                dimension.values.append(score.value)
 
     def _add_cost(self, comparison: Comparison) -> None:
         if comparison.replay.cost_usd is not None:
