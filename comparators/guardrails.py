@@ -8,6 +8,7 @@ first: one refusal does not excuse that the same call was let through as well.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -66,6 +67,11 @@ def compare_guardrails(pairs: Sequence[DecisionPair], *, given: Statuses | None 
     names = ("guard.loosened", "guard.tightened", "guard.rules")
     columns = (column(name, counts[:, i], statuses(recorded, Status.UNKNOWN)) for i, name in enumerate(names))
     return tuple(overridden(scores, given) for scores in columns)
+
+
+def transitions(pair: DecisionPair) -> Counter[tuple[str, str]]:
+    """How often each decision of production met each of the replay on one subject; nothing where not recorded."""
+    return Counter((it.before.decision, it.after.decision) for it in _changes(pair)) if pair.recorded else Counter()
 
 
 def explain_guardrails(pair: DecisionPair) -> tuple[Evidence, ...]:

@@ -36,7 +36,7 @@ def compare_paths(batch: CallBatch, agreement: Agreement) -> Floats:
     rows = rows[~_equal(form, rows)]
     small = production[rows] * replay[rows] <= _LARGEST_TABLE
     close = _Close.of(form, rows[small], agreement)
-    for chunk in _chunks(rows[small], np.maximum(production, replay)[rows[small]]):
+    for chunk in chunks(rows[small], np.maximum(production, replay)[rows[small]]):
         left, right = _Side.of(form, 2 * chunk), _Side.of(form, 2 * chunk + 1)
         result[chunk] = _align(left, right, close.table(chunk, len(left.weight), len(right.weight)))
     for row in rows[~small]:
@@ -166,7 +166,7 @@ def _equality(form: NormalForm, row: int) -> Iterator[Floats]:
         yield np.where(equal, -form.weight[replay], np.inf)[:, np.newaxis]
 
 
-def _chunks(rows: Ints, longest: Ints) -> Iterator[Ints]:
+def chunks(rows: Ints, longest: Ints) -> Iterator[Ints]:
     """Rows of like length together, so that little of a chunk's tables is padding."""
     order = np.argsort(longest, kind="stable")
     rows, cells = rows[order], longest[order] ** 2

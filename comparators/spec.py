@@ -91,6 +91,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension("latency.total", -inf, inf, "up", "Is the replay slower (> 0)? ln of the ratio, whole request."),
     Dimension("latency.model", -inf, inf, "up", "Is the replay slower in the model's part? ln of the ratio."),
     Dimension("latency.ttft", -inf, inf, "up", "Does the first token come later? ln of the ratio."),
+    Dimension("latency.step", -inf, inf, "up", "How much slower is the step that lost most? ln of the ratio."),
     Dimension("cost.total", -inf, inf, "up", "Is the replay dearer (> 0)? ln of the ratio."),
     Dimension("tokens.input", -inf, inf, "up", "Does the replay read more tokens? ln of the ratio."),
     Dimension("tokens.output", -inf, inf, "up", "Does the replay write more tokens? ln of the ratio."),
@@ -98,6 +99,8 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension("guard.loosened", 0, inf, "up", "How many subjects met a milder guardrail decision?"),
     Dimension("guard.tightened", 0, inf, "up", "How many subjects met a stricter guardrail decision?"),
     Dimension("guard.rules", 0, inf, "", "How many guardrail rules spoke on one side only?"),
+    Dimension("expected.regressed", 0, 1, "up", "Does the replay miss the expected outcome that production met?"),
+    Dimension("expected.improved", 0, 1, "", "Does the replay meet the expected outcome that production missed?"),
 )
 
 DIMENSION: Mapping[str, Dimension] = {dimension.name: dimension for dimension in DIMENSIONS}

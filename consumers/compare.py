@@ -86,7 +86,10 @@ def read_recording(name: str, items: Iterable[Item], *, key: tuple[str, ...], wh
 
 
 def whole_conversation(turns: Sequence[Trace]) -> Trace:
-    """All turns as one trace: the first one's request, everybody's steps, the last answer."""
+    """All turns as one trace: the first one's request, everybody's steps, the last answer and expectation.
+
+    It was recorded in full if every turn was.
+    """
     ordered = sorted(turns, key=lambda trace: trace.turn or 0)
     first, last = ordered[0], ordered[-1]
     latencies = [trace.latency_ns for trace in ordered]
@@ -98,6 +101,8 @@ def whole_conversation(turns: Sequence[Trace]) -> Trace:
         final_answer=last.final_answer,
         usage=None,  # summed from the steps
         latency_ns=_sum(latencies),
+        capture=next((trace.capture for trace in ordered if trace.capture.content != "full"), first.capture),
+        expected=next((trace.expected for trace in reversed(ordered) if trace.expected is not None), None),
     )
 
 

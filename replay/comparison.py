@@ -100,7 +100,10 @@ class CallRecord(Record, frozen=True, kw_only=True):
 
 
 class Side(Record, frozen=True, kw_only=True):
-    """What one side did. `answer` null = none was produced."""
+    """What one side did. `answer` null = none was produced.
+
+    `expected`: whether it came to the outcome that the trace names; null = it names none, or it cannot be told.
+    """
 
     answer: str | None = None
     answer_sha256: str | None = None
@@ -115,6 +118,7 @@ class Side(Record, frozen=True, kw_only=True):
     latency_ns: int | None = None
     model_latency_ns: int | None = None
     ttft_ns: int | None = None
+    expected: bool | None = None
 
 
 class Divergence(Record, frozen=True, kw_only=True):
@@ -122,6 +126,15 @@ class Divergence(Record, frozen=True, kw_only=True):
 
     step: int
     kind: str
+
+
+class SlowestStep(Record, frozen=True, kw_only=True):
+    """The aligned steps between which most time was lost: their numbers on either side, and nanoseconds."""
+
+    production: int
+    replay: int
+    production_ns: int
+    replay_ns: int
 
 
 class Coverage(Record, frozen=True, kw_only=True):
@@ -161,6 +174,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     flags: tuple[Flag, ...] = ()
     severity: Severity = 0
     first_divergence: Divergence | None = None
+    slowest_step: SlowestStep | None = None
+    """Where `latency.step` comes from."""
     coverage: Coverage = Coverage()
     not_exercised: tuple[str, ...] = ()
     isolation: str = "cooperative"
@@ -174,6 +189,14 @@ class Comparison(Record, frozen=True, kw_only=True):
     production: Side = Side()
     replay: Side = Side()
     truncated: tuple[str, ...] = ()
+    decisions: dict[str, int] = {}
+    """What guardrails said of subjects that both sides met, as "block > allow": how often."""
+
+    @property
+    def outcome(self) -> str | None:
+        """Which cell of the table of expected outcomes this is, as "met > missed"; null where a side is unknown."""
+        sides = (self.production.expected, self.replay.expected)
+        return None if None in sides else " > ".join("met" if met else "missed" for met in sides)
 
 
 class Watermark(Record, frozen=True, kw_only=True):

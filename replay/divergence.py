@@ -11,20 +11,24 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from comparators.answers import compare_answers
 from comparators.calls import Effect
 from comparators.claims import compare_claims, explain_claims
 from comparators.cost import Spending, compare_cost
+from comparators.expected import compare_expected
 from comparators.explain import explain_calls
-from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails
+from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails, transitions
 from comparators.latency import Times, compare_latency
 from comparators.semantic import Meanings, compare_meanings
 from comparators.spec import COMPARATOR_SET, Column, Evidence, Floats, Status, Statuses, overridden
+from comparators.steps import Slowest, compare_steps, slowest_steps
 from comparators.toolcalls import compare_calls
-from replay.comparison import Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
+from replay.comparison import Comparison, Coverage, EvidenceLine, Flag, Score, Side, SlowestStep, Source, replace
 from replay.contract import Tooling
 from replay.execution import Attempt, Plan
+from replay.expected import recorded_outcome
 from replay.grade import FAITHFUL
 from replay.planning import Planner
 from replay.record_size import fit
@@ -76,13 +80,9 @@ class Comparer:
     def compare(self, batch: Sequence[Finished], *, run_id: str, now: int | None) -> list[Comparison]:
         """One comparison per finished unit, in the order given."""
         scored = [item for item in batch if _can_be_scored(item)]
-        pairs = [self._pair(item) for item in scored]
-        measured = dict(zip((id(item) for item in scored), measure(pairs, self.meanings), strict=True))
-        by_item = dict(zip((id(item) for item in scored), pairs, strict=True))
-        return [
-            self._comparison(item, by_item.get(id(item)), measured.get(id(item)), run_id=run_id, now=now)
-            for item in batch
-        ]
+        judged = _judged([self._pair(item) for item in scored], self.meanings)
+        by_item = dict(zip((id(item) for item in scored), judged, strict=True))
+        return [self._comparison(item, by_item.get(id(item)), run_id=run_id, now=now) for item in batch]
 
     def _pair(self, item: Finished) -> Pair:
         assert isinstance(item.result, Attempt)  # noqa: S101 - `_can_be_scored` has asked
@@ -91,13 +91,10 @@ class Comparer:
             item.job.plan, item.result, baseline_prices=baseline.prices, guarded=not baseline.policy.rules
         )
 
-    def _comparison(
-        self, item: Finished, pair: Pair | None, scores: dict[str, Score] | None, *, run_id: str, now: int | None
-    ) -> Comparison:
+    def _comparison(self, item: Finished, judged: _Judged | None, *, run_id: str, now: int | None) -> Comparison:
         job, result = item
         plan, trace = job.plan, job.plan.trace
         attempt = result if isinstance(result, Attempt) else None
-        flags = flags_of(pair, scores) if pair is not None and scores is not None else ()
         comparison = Comparison(
             comparison_id=plan.unit.comparison_id,
             run_id=run_id,
@@ -117,10 +114,6 @@ class Comparer:
             disposition=result.disposition,
             reason=result.reason,
             comparator_set=COMPARATOR_SET,
-            scores=scores or {},
-            flags=flags,
-            severity=max((flag.severity for flag in flags), default=0),
-            first_divergence=pair.first_divergence if pair is not None else None,
             coverage=coverage_of(attempt),
             not_exercised=self.planner.not_exercised,
             isolation=self.isolation,
@@ -131,10 +124,16 @@ class Comparer:
             served_model=attempt.taken[-1].reply.served_model if attempt and attempt.taken else None,
             prefix=_prefixes(attempt),
             attempts=attempt.attempts if attempt else 0,
-            production=production_side(trace, plan.tooling, self.planner.baseline.prices),
+            production=judged.pair.production if judged else self._unpaired(plan),
             replay=replay_side(attempt) if attempt is not None else Side(),
         )
+        comparison = comparison if judged is None else judged.on(comparison)
         return fit(comparison, content=self.content, max_bytes=self.max_record_bytes)
+
+    def _unpaired(self, plan: Plan) -> Side:
+        """Production's side where no replay came to an end: how it fared is known all the same."""
+        side = production_side(plan.trace, plan.tooling, self.planner.baseline.prices)
+        return structs.replace(side, expected=recorded_outcome(plan.trace, plan.tooling))
 
 
 def compare_recordings(
@@ -147,23 +146,43 @@ def compare_recordings(
     """Score two recordings of the same tasks; `blanks` say who was compared with whom, one per pair."""
     pairs = [recorded_pair(production, candidate, tooling) for production, candidate in recordings]
     return [
-        fit(_filled(blank, pair, scores), content="full", max_bytes=256 << 10)
-        for blank, pair, scores in zip(blanks, pairs, measure(pairs, meanings), strict=True)
+        fit(judged.on(replace(blank, comparator_set=COMPARATOR_SET)), content="full", max_bytes=256 << 10)
+        for blank, judged in zip(blanks, _judged(pairs, meanings), strict=True)
     ]
 
 
-def _filled(blank: Comparison, pair: Pair, scores: dict[str, Score]) -> Comparison:
-    flags = flags_of(pair, scores)
-    return replace(
-        blank,
-        comparator_set=COMPARATOR_SET,
-        scores=scores,
-        flags=flags,
-        severity=max((flag.severity for flag in flags), default=0),
-        first_divergence=pair.first_divergence,
-        production=pair.production,
-        replay=pair.replay,
-    )
+class _Judged(NamedTuple):
+    """A pair, its scores, and the step in which most time was lost."""
+
+    pair: Pair
+    scores: dict[str, Score]
+    slowest: Slowest | None
+
+    def on(self, comparison: Comparison) -> Comparison:
+        """The comparison with what was found."""
+        flags = flags_of(self.pair, self.scores)
+        return replace(
+            comparison,
+            scores=self.scores,
+            flags=flags,
+            severity=max((flag.severity for flag in flags), default=0),
+            first_divergence=self.pair.first_divergence,
+            slowest_step=self._slowest_step(),
+            decisions={" > ".join(key): count for key, count in sorted(transitions(_decisions(self.pair)).items())},
+            production=self.pair.production,
+            replay=self.pair.replay,
+        )
+
+    def _slowest_step(self) -> SlowestStep | None:
+        if self.slowest is None or self.scores["latency.step"].value is None:
+            return None
+        production, replay, before, after = self.slowest
+        return SlowestStep(production=production, replay=replay, production_ns=int(before), replay_ns=int(after))
+
+
+def _judged(pairs: Sequence[Pair], meanings: Meanings | None) -> list[_Judged]:
+    slowest = slowest_steps([pair.steps for pair in pairs])
+    return [_Judged(*parts) for parts in zip(pairs, measure(pairs, meanings), slowest, strict=True)]
 
 
 def measure(pairs: Sequence[Pair], meanings: Meanings | None = None) -> list[dict[str, Score]]:
@@ -218,7 +237,13 @@ def _columns(pairs: Sequence[Pair], meanings: Meanings | None) -> tuple[Column, 
         *(overridden(scores, given) for scores in compare_calls([pair.calls for pair in pairs])),
         *compare_claims([pair.claims for pair in pairs], given=_given_answers(pairs, given)),
         *compare_guardrails([_decisions(pair) for pair in pairs], given=given),
+        *compare_expected(
+            [side.expected for side in production],
+            [side.expected for side in replayed],
+            given=_given_outcomes(pairs, given),
+        ),
         *compare_latency(_times(production), _times(replayed), given=given),
+        compare_steps([pair.steps for pair in pairs], given=given),
         *compare_cost(_spending(production), _spending(replayed), given=given),
     )
 
@@ -230,6 +255,12 @@ def _given(pairs: Sequence[Pair]) -> Statuses:
 def _given_answers(pairs: Sequence[Pair], given: Statuses) -> Statuses:
     silent = np.array([pair.did_not_answer for pair in pairs], dtype=bool)
     return np.where(silent & (given == Status.SCORED), np.uint8(Status.DID_NOT_ANSWER), given)
+
+
+def _given_outcomes(pairs: Sequence[Pair], given: Statuses) -> Statuses:
+    """Without an expectation there is nothing that a stopped replay could have missed."""
+    status = np.array([pair.exam.status for pair in pairs], dtype=np.uint8)
+    return np.where(status == Status.SCORED, given, status)
 
 
 def _times(sides: Sequence[Side]) -> Times:
@@ -288,7 +319,12 @@ def _prefixes(attempt: Attempt | None) -> dict[str, int]:
 def _evidence(pair: Pair, rules: Sequence[Rule]) -> tuple[Evidence, ...]:
     if not any(rule.kinds for rule in rules):
         return ()
-    return (*explain_calls(pair.calls), *explain_claims(pair.claims), *explain_guardrails(_decisions(pair)))
+    return (
+        *explain_calls(pair.calls),
+        *explain_claims(pair.claims),
+        *explain_guardrails(_decisions(pair)),
+        *pair.exam.lines(),
+    )
 
 
 def _flag(rule: Rule, lines: Sequence[Evidence]) -> Flag:

@@ -31,6 +31,8 @@ class Rule(NamedTuple):
         return score.value is not None and score.value > 0
 
 
+_OUTCOME, _UNTOLD = ("expected_call", "expected_output"), ("outcome_unknown",)
+
 RULES: tuple[Rule, ...] = (
     Rule("claim_refuted", 3, "claims.refuted", "says it was done; its call failed", ("claim_refuted",)),
     Rule("claim_without_write", 3, "claims.without_write", "says it was done; nothing was", ("claim_without_write",)),
@@ -40,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     Rule("write_duplicated", 3, "tools.write.duplicated", "makes the same write again", ("write_duplicated",)),
     Rule("invalid_write", 3, "tools.invalid_write", "more write calls that break their contract", ("invalid_call",)),
     Rule("guard_loosened", 3, "guard.loosened", "a guardrail lets through what it stopped", ("guard_loosened",)),
+    Rule("outcome_regressed", 3, "expected.regressed", "misses the expected outcome, which production met", _OUTCOME),
     Rule("guard_tightened", 2, "guard.tightened", "a guardrail stops what it let through", ("guard_tightened",)),
     Rule("write_reordered", 2, "tools.write.reordered", "writes on one thing in another order", ("write_reordered",)),
     Rule("write_outcome", 2, "tools.write.outcome_changed", "the same write ends otherwise", ("write_outcome",)),
@@ -50,6 +53,7 @@ RULES: tuple[Rule, ...] = (
     # A stub said so, and the candidate repeats it; how likely that is, `write_extra` and coverage tell.
     Rule("claim_assumed", 1, "claims.assumed", "says it was done, as only a stub said", ("claim_assumed",)),
     Rule("invalid_call", 1, "tools.invalid", "more calls that break their contract", ("invalid_call",)),
+    Rule("outcome_unknown", 1, "expected.regressed", "its expected outcome cannot be told", _UNTOLD, "unknown"),
     Rule("failed_calls", 1, "tools.failed", "more calls that fail"),
     Rule("repeated_calls", 1, "tools.repeated", "more calls that repeat themselves"),
 )

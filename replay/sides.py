@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 
+from msgspec import structs
+
 from comparators.calls import CallEvent, CallPair, Effect
 from comparators.claims import ClaimPair
+from comparators.steps import Step, StepPair
 from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
 from replay.deeds import conversation_claims, recorded_claims, replayed_claims
 from replay.execution import Attempt, Plan, Taken, add_usage
+from replay.expected import NOT_EXAMINED, Examined, recorded_exam, replayed_exam
 from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
 from replay.recorded import RecordedCall, RecordedStep, recorded_steps
@@ -38,11 +42,20 @@ class DecisionEvent:
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One step of either side, as far as it matters for where both part. `answer` null = it called tools."""
+    """One step of either side, as far as it matters for where both part. `answer` null = it called tools.
+
+    `ns` is the time inside the model; null = not recorded.
+    """
 
     calls: tuple[tuple[str, bytes], ...]
     answer: str | None
     stopped: bool = False
+    ns: int | None = None
+
+    @property
+    def timed(self) -> Step:
+        tools, calls = sorted(tool for tool, _ in self.calls), sorted(call for _, call in self.calls)
+        return Step(tuple(tools), tuple(calls), self.ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +75,11 @@ class Pair:
     production_decisions: tuple[DecisionEvent, ...]
     replay_decisions: tuple[DecisionEvent, ...]
     first_divergence: Divergence | None
+    steps: StepPair
     did_not_answer: bool = False
     censored: bool = False
     guarded: bool = True
+    exam: Examined = NOT_EXAMINED
 
 
 def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | None, guarded: bool) -> Pair:
@@ -74,9 +89,13 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
     answer, did_not_answer = _forced_answer(steps, attempt) if forced else (attempt.answer, False)
     recorded = production_answer(plan.trace, steps)
     claims = recorded_claims(plan.trace, steps, recorded, plan.tooling)
+    exam = replayed_exam(plan.trace, attempt.taken, answer, plan.tooling, forced=forced)
+    stopped = attempt.disposition == "censored"
+    ours = _recorded_views(plan.trace, steps, plan.tooling)
+    theirs = [_taken_view(taken) for taken in attempt.taken]
     return Pair(
-        production=production_side(plan.trace, plan.tooling, baseline_prices),
-        replay=replay_side(attempt),
+        production=_judged(production_side(plan.trace, plan.tooling, baseline_prices), exam.production_met),
+        replay=_judged(replay_side(attempt), None if stopped else exam.replay_met),
         calls=CallPair(
             tuple(_production_events(steps, plan.tooling, by_step=forced)),
             tuple(_replay_events(attempt.taken, plan.tooling, by_step=forced)),
@@ -91,21 +110,23 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
         replay_answer=answer,
         production_decisions=tuple(_production_decisions(plan.trace, steps, plan.tooling)),
         replay_decisions=tuple(_replay_decisions(attempt.taken)),
-        first_divergence=first_divergence(
-            _recorded_views(plan.trace, steps, plan.tooling), [_taken_view(taken) for taken in attempt.taken]
-        ),
+        first_divergence=first_divergence(ours, theirs),
+        steps=_timed(ours, theirs, by_number=forced),
         did_not_answer=did_not_answer,
-        censored=attempt.disposition == "censored",
+        censored=stopped,
         guarded=guarded or any(isinstance(step, Guardrail) for step in plan.trace.steps),
+        exam=exam,
     )
 
 
 def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair:
     """Two recordings of the same task. Nothing was replayed: both sides are read through the same contracts."""
     ours, theirs = recorded_steps(production), recorded_steps(candidate)
+    exam = recorded_exam(production, candidate, tooling)
+    views = _recorded_views(production, ours, tooling), _recorded_views(candidate, theirs, tooling)
     return Pair(
-        production=production_side(production, tooling, None),
-        replay=production_side(candidate, tooling, None),
+        production=_judged(production_side(production, tooling, None), exam.production_met),
+        replay=_judged(production_side(candidate, tooling, None), exam.replay_met),
         calls=CallPair(
             tuple(_production_events(ours, tooling, by_step=False)),
             tuple(_production_events(theirs, tooling, by_step=False)),
@@ -119,10 +140,10 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
         replay_answer=production_answer(candidate, theirs),
         production_decisions=tuple(_production_decisions(production, ours, tooling)),
         replay_decisions=tuple(_production_decisions(candidate, theirs, tooling)),
-        first_divergence=first_divergence(
-            _recorded_views(production, ours, tooling), _recorded_views(candidate, theirs, tooling)
-        ),
+        first_divergence=first_divergence(*views),
+        steps=_timed(*views, by_number=False),
         guarded=any(isinstance(step, Guardrail) for step in (*production.steps, *candidate.steps)),
+        exam=exam,
     )
 
 
@@ -165,6 +186,10 @@ def replay_side(attempt: Attempt) -> Side:
     )
 
 
+def _judged(side: Side, met: bool | None) -> Side:
+    return structs.replace(side, expected=met)
+
+
 def first_divergence(production: Sequence[StepView], replay: Sequence[StepView]) -> Divergence | None:
     """The first step that parts, and how: another tool, other arguments, a guardrail's word, another answer."""
     for number, (ours, theirs) in enumerate(zip(production, replay, strict=False)):
@@ -195,6 +220,7 @@ def _recorded_views(trace: Trace, steps: Sequence[RecordedStep], tooling: Toolin
             ),
             answer=step.call.output.text if step.answered else None,
             stopped=any(call.tool in stopped for call in step.calls),
+            ns=_duration(step),
         )
         for step in steps
     ]
@@ -205,7 +231,12 @@ def _taken_view(taken: Taken) -> StepView:
         calls=tuple((answer.asked.tool, answer.read.call.digest) for answer in taken.answers),
         answer=taken.answer,
         stopped=any(answer.decision is not None and answer.decision.decision in _STOPS for answer in taken.answers),
+        ns=taken.reply.latency_ns,
     )
+
+
+def _timed(production: Sequence[StepView], replay: Sequence[StepView], *, by_number: bool) -> StepPair:
+    return StepPair([view.timed for view in production], [view.timed for view in replay], by_number)
 
 
 #: Decisions that keep a call from running.

@@ -70,6 +70,8 @@ class Fold:
     halted_by: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     prefix: Counter[str] = field(default_factory=Counter)
+    decisions: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     model_calls: int = 0
     intended_actions: int = 0
     usd: Decimal = Decimal(0)
@@ -89,11 +91,7 @@ class Fold:
         if comparison.disposition in ENDED_EARLY:
             self.reasons[(comparison.reason or "").partition(":")[0][:80]] += 1
             return
-        self.severities[comparison.severity] += 1
-        for rule in {flag.rule for flag in comparison.flags}:
-            self.rules[rule] += 1
-        if comparison.first_divergence is not None:
-            self.first_divergence[comparison.first_divergence.kind] += 1
+        self._add_findings(comparison)
         for name, score in comparison.scores.items():
             dimension = self.dimensions.get(name)
             if dimension is None:
@@ -101,6 +99,16 @@ class Fold:
             dimension.statuses[score.status] += 1
             if score.value is not None:
                 dimension.values.append(score.value)
+
+    def _add_findings(self, comparison: Comparison) -> None:
+        self.severities[comparison.severity] += 1
+        for rule in {flag.rule for flag in comparison.flags}:
+            self.rules[rule] += 1
+        if comparison.first_divergence is not None:
+            self.first_divergence[comparison.first_divergence.kind] += 1
+        self.decisions.update(comparison.decisions)
+        if comparison.outcome is not None:
+            self.outcomes[comparison.outcome] += 1
 
     def _add_cost(self, comparison: Comparison) -> None:
         if comparison.replay.cost_usd is not None:
@@ -232,6 +240,8 @@ def _fold_json(lane: str, mode: str, fold: Fold, *, beside: Fold | None) -> dict
         "coverage": {"faithful": fold.faithful, "grades": _sorted(fold.grades), "halted_by": _sorted(fold.halted_by)},
         "reasons": _sorted(fold.reasons),
         "prefix": _sorted(fold.prefix),
+        "decisions": _sorted(fold.decisions),
+        "outcomes": _sorted(fold.outcomes),
         "model_calls": fold.model_calls,
         "intended_actions": fold.intended_actions,
         "usd": str(fold.usd),

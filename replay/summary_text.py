@@ -113,6 +113,9 @@ def _flags(fold: Fold) -> Iterator[str]:
     yield f"  severity      {levels}"
     for rule, count in fold.rules.most_common():
         yield f"    {count / scored:>7.1%} {rule}: {RULE_WORDS.get(rule, '')}"
+    if fold.outcomes:
+        cells = ", ".join(f"{cell} {count:,}" for cell, count in fold.outcomes.most_common())
+        yield f"  outcomes      as expected, production > candidate: {cells}"
 
 
 def _dimensions(fold: Fold, beside: Fold | None) -> Iterator[str]:

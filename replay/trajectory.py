@@ -21,6 +21,8 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import NamedTuple
 
+from msgspec import structs
+
 from replay.errors import RecordError
 from replay.exact_json import Json
 from replay.trace import BundleRef, Capture, Message, ModelCall, Request, Step, Trace, Usage
@@ -45,8 +47,10 @@ def read_trajectory(value: Json) -> Conversation:
     record = record_from(value)
     prompt, entries = _without_prompt(entries_of(record))
     turns = tuple(_TURNS[record.mode](record, entries))
-    traces = tuple(_trace(record, prompt, turn) for turn in turns if turn.answered)
-    return Conversation(traces, unanswered=len(turns) - len(traces))
+    traces = [_trace(record, prompt, turn) for turn in turns if turn.answered]
+    # An expectation speaks of the whole record: only the turn that ends it can be held to it.
+    traces[-1:] = [structs.replace(trace, expected=record.expected) for trace in traces[-1:]]
+    return Conversation(tuple(traces), unanswered=len(turns) - len(traces))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,6 @@ def _trace(record: TrajectoryRecord, prompt: str | None, turn: _Turn) -> Trace:
         cost_usd=_cost_of(calls),
         capture=_capture(turn.request, steps, missing),
         labels=record.outcome or {},
-        expected=record.expected,
         provenance={"format": FORMAT, "record": record.id, "turn": turn.ordinal, "source_ref": record.source_ref},
     )
 

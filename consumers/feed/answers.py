@@ -49,6 +49,8 @@ class LaneSums(Record, frozen=True, kw_only=True):
     """Everything that was folded of one lane and mode of a run, within the time that was asked for.
 
     `calibrated`: a baseline lane stands beside the candidate's, so that its noise is known.
+    `decisions` of guardrails as "block > allow", `outcomes` that were expected as "met > missed": production's, then
+    the replay's.
     """
 
     lane: str
@@ -61,6 +63,8 @@ class LaneSums(Record, frozen=True, kw_only=True):
     severities: dict[str, int]
     rules: dict[str, int]
     first_divergence: dict[str, int]
+    decisions: dict[str, int]
+    outcomes: dict[str, int]
     coverage: Coverage
     reasons: dict[str, int]
     prefix: dict[str, int]

@@ -34,6 +34,8 @@ def lane_sums(sums: Sums, *, lane: str, mode: str, comparator_set: str, beside: 
         severities=dict(sorted(sums.get("severity", {}).items())),
         rules=_ranked(sums, "rule"),
         first_divergence=_ranked(sums, "first_divergence"),
+        decisions=_ranked(sums, "decision"),
+        outcomes=_ranked(sums, "outcome"),
         coverage=_coverage(sums),
         reasons=_ranked(sums, "reason"),
         prefix=_ranked(sums, "prefix"),

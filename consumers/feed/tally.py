@@ -78,6 +78,10 @@ def _judged(comparison: Comparison) -> Iterator[tuple[str, str, int]]:
         yield "rule", rule, 1
     if comparison.first_divergence is not None:
         yield "first_divergence", comparison.first_divergence.kind, 1
+    for transition, number in comparison.decisions.items():
+        yield "decision", transition, number
+    if comparison.outcome is not None:
+        yield "outcome", comparison.outcome, 1
 
 
 def _scores(comparison: Comparison) -> Iterator[tuple[str, str, int]]:

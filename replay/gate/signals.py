@@ -117,6 +117,11 @@ def _is_silent(side: Side) -> float:
     return float(side.answer is None and not hands_over(side))
 
 
+def _misses(side: Side) -> float | None:
+    """Unknown where nothing is expected: a rate over such requests would say nothing of outcomes."""
+    return None if side.expected is None else float(not side.expected)
+
+
 def _milliseconds(side: Side) -> float | None:
     """Inside the model: tools are answered from recordings, in no time."""
     return None if side.model_latency_ns is None else side.model_latency_ns / _MS_NS
@@ -163,6 +168,7 @@ SIGNALS: Mapping[str, Signal] = {
         *(_event(name, *event) for name, event in EVENTS.items()),
         _both("no_answer", "event", "gives neither an answer nor a hand-over", _is_silent),
         _both("failed_calls", "event", "calls a tool that fails", _fails),
+        _both("expected_failed", "event", "misses the outcome that its trace says is expected", _misses),
         _both("latency_ms", "quantity", "time inside the model", _milliseconds, "ms"),
         _both("first_token_ms", "quantity", "time to the first token", _first_token, "ms"),
         _both("cost_usd", "quantity", "price of the tokens", _usd, "USD"),

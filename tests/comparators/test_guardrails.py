@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparators.guardrails import DECISIONS, Decision, DecisionPair, compare_guardrails, explain_guardrails
+from comparators.guardrails import (
+    DECISIONS,
+    Decision,
+    DecisionPair,
+    compare_guardrails,
+    explain_guardrails,
+    transitions,
+)
 from comparators.spec import Evidence, Status
 from tests.comparators.by_hand import bits, scores
 
@@ -52,6 +59,19 @@ def test_transitions(before, after):
 )
 def test_counts(production, replay, expected):
     assert counts(met(production, replay)) == expected
+
+
+def test_the_matrix_of_decisions():
+    pair = met("a:block b:allow c:allow d:escalate", "a:allow b:block c:allow e:block")
+    assert transitions(pair) == {("block", "allow"): 1, ("allow", "block"): 1, ("allow", "allow"): 1}
+    assert not transitions(pair._replace(recorded=False))
+
+
+@given(PAIRS)
+def test_the_counts_are_the_two_triangles_of_the_matrix_and_not_their_difference(pair):
+    rises = {key: DECISIONS[key[1]] - DECISIONS[key[0]] for key in transitions(pair)}
+    milder, stricter = (sum(n for key, n in transitions(pair).items() if rises[key] * sign > 0) for sign in (-1, 1))
+    assert not pair.recorded or counts(pair)[:2] == [milder, stricter]
 
 
 def test_what_was_not_recorded_is_unknown():

@@ -11,11 +11,13 @@ from comparators.claims import ClaimPair, compare_claims
 from comparators.claimsupport import ClaimSide
 from comparators.claimwords import Lexicon, ToolWords
 from comparators.cost import Spending, compare_cost
+from comparators.expected import compare_expected
 from comparators.guardrails import DecisionPair, compare_guardrails
 from comparators.language import english
 from comparators.latency import Times, compare_latency
 from comparators.semantic import Meanings, compare_meanings
 from comparators.spec import DIMENSION, DIMENSIONS, Status, column, overridden, statuses
+from comparators.steps import StepPair, compare_steps
 from comparators.toolcalls import compare_calls
 from tests.comparators.test_answers import ANSWERS
 from tests.comparators.test_toolcalls import pairs_of_calls
@@ -34,8 +36,10 @@ def all_columns(answers, calls):
         *compare_calls(calls),
         *compare_claims(claims),
         *compare_latency(Times(*nothing[:3]), Times(*nothing[:3])),
+        compare_steps([StepPair((), ())] * len(calls)),
         *compare_cost(Spending(*nothing), Spending(*nothing)),
         *compare_guardrails([DecisionPair((), ())] * len(calls)),
+        *compare_expected([None] * len(calls), [True] * len(calls)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+
 import anyio
 import pytest
 from hypothesis import given
@@ -9,12 +11,13 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from comparators.spec import COMPARATOR_SET, DIMENSION
-from replay.comparison import Source
+from replay.comparison import SlowestStep, Source
 from replay.contract import ToolContract, Tooling
 from replay.divergence import Comparer, Finished, Job, Unscored, flags_of, measure
 from replay.driver import drive
 from replay.errors import ProviderError
 from replay.execution import replay
+from replay.models import ModelReply
 from replay.planning import Planner
 from replay.policy import Rule
 from replay.prices import Prices
@@ -107,7 +110,8 @@ def test_each_rule_fires_on_its_own_case(script, rule):
 def test_a_censored_replay_has_no_terminal_score_and_no_missing_call():
     comparison = one([asks(("lookup", {"id": 404})), says("never")])
     assert comparison.disposition == "censored"
-    assert {score.status for score in comparison.scores.values()} == {"censored"}
+    statuses = {score.status for name, score in comparison.scores.items() if not name.startswith("expected.")}
+    assert statuses == {"censored"}
     assert "write_missing" not in rules(comparison)
     assert comparison.coverage.halted_by == 'lookup({"id":404})'
 
@@ -182,6 +186,33 @@ def test_a_guardrail_of_the_candidate_that_stops_a_call_is_tightened():
     comparison = one(SAME, planner=planner)
     assert "guard_tightened" in rules(comparison)
     assert comparison.replay.calls[1].grade == "blocked"
+
+
+def test_the_step_that_lost_most_time_is_named():
+    recorded = [structs.replace(step, duration_ns=1_000_000) for step in TRACE.model_calls]
+    steps = [recorded.pop(0) if hasattr(step, "output") else step for step in TRACE.steps]
+    trace = structs.replace(TRACE, steps=tuple(steps))
+    planner = Planner(PRODUCTION, CANDIDATE)
+    plan = planner.plan(trace, "free")
+    slow = iter([1_000_000, 7_000_000, 2_000_000])
+    turns = iter(SAME)
+    run, reply = replay(plan), None
+    try:
+        while True:
+            run.send(reply)
+            reply = ModelReply(message=next(turns).message, latency_ns=next(slow), served_model="scripted")
+    except StopIteration as end:
+        comparison = compare(Finished(Job(plan, Source(topic="t")), end.value))[0]
+    assert comparison.scores["latency.step"].value == pytest.approx(log(7))
+    assert comparison.slowest_step == SlowestStep(production=1, replay=1, production_ns=1_000_000, replay_ns=7_000_000)
+    assert decode(type(comparison), encode(comparison)) == comparison
+
+
+def test_without_times_no_step_is_named():
+    comparison = one(SAME)
+    assert (comparison.scores["latency.step"].status, comparison.slowest_step) == ("unknown", None)
+    stopped = one([asks(("lookup", {"id": 404}))])
+    assert (stopped.scores["latency.step"].status, stopped.slowest_step) == ("censored", None)
 
 
 def test_cost_is_priced_by_the_bundles_on_both_sides():

@@ -56,6 +56,20 @@ def test_the_order_of_comparisons_does_not_matter(shuffler):
     assert summary_json(fold_all(Summary(), shuffled), **facts) == summary_json(fold_all(Summary(), MIXED), **facts)
 
 
+def test_outcomes_and_decisions_are_tables_that_nothing_is_netted_in():
+    sides = {True: Side(expected=True), False: Side(expected=False), None: Side()}
+    cells = [(True, False), (True, False), (False, True), (True, True), (None, True), (False, None)]
+    told = [
+        comparison(number, production=sides[before], replay=sides[after], decisions={"block > allow": 1, "allow > block": 2})
+        for number, (before, after) in enumerate(cells)
+    ]
+    summary = fold_all(Summary(), told)
+    (lane,) = summary_json(summary, facts={}, worst=0)["lanes"]
+    assert lane["outcomes"] == {"met > missed": 2, "met > met": 1, "missed > met": 1}
+    assert lane["decisions"] == {"allow > block": 12, "block > allow": 6}
+    assert any("met > missed 2" in line for line in lines(summary))
+
+
 def test_the_worst_pairs_begin_with_one_of_each_kind():
     worst = fold_all(Summary(), MIXED).worst(4)
     assert [item.rules for item in worst[:3]] == [("write_extra",), ("handoff_missing",), ("handoff_extra",)]

@@ -59,13 +59,15 @@ def comparison(number: int, chance: random.Random, run_id: str = "run-1") -> Com
         ),
         not_exercised=("retriever",) if chance.random() < 0.2 else (),
         prefix={"intact": chance.randrange(2)},
-        production=Side(answer="a", calls=_calls(chance, None)),
+        decisions={"allow > block": number % 3},
+        production=Side(answer="a", calls=_calls(chance, None), expected=number % 2 == 0),
         replay=Side(
             answer="b",
             calls=_calls(chance, "exact"),
             model_calls=chance.randrange(4),
             cost_usd=None if chance.random() < 0.3 else f"0.{chance.randrange(10**6):06}",
             model_latency_ns=chance.randrange(10**10),
+            expected=None if number % 5 == 0 else number % 3 == 0,
         ),
     )
 

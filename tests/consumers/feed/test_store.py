@@ -62,7 +62,7 @@ def test_sums_are_those_of_a_plain_fold(store):
     (run,) = sums(store)
     assert len(run.lanes) == len(plain["lanes"]) == 2
     for ours, theirs in zip(run.lanes, plain["lanes"], strict=True):
-        for name in ("lane", "mode", "dispositions", "severities", "rules", "first_divergence", "reasons", "prefix",
+        for name in ("lane", "mode", "dispositions", "severities", "rules", "first_divergence", "reasons", "prefix", "decisions", "outcomes",
                      "model_calls", "intended_actions", "unpriced"):  # fmt: skip
             assert getattr(ours, name) == without_zeros(theirs[name]), name
         assert ours.calibrated == theirs["calibrated"]
