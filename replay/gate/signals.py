@@ -28,7 +28,10 @@ _NOT_APPLICABLE = Status.NOT_APPLICABLE.name.lower()
 
 
 class Signal(NamedTuple):
-    """`of_production` null: production has no value of its own, because the signal is the distance from it."""
+    """`of_production` null: production has no value of its own, because the signal is the distance from it.
+
+    `conditional`: only conversations of which production's value is known have a say; elsewhere there is no question.
+    """
 
     name: str
     nature: Nature
@@ -36,6 +39,7 @@ class Signal(NamedTuple):
     of_replay: Reading
     of_production: Reading | None = None
     unit: str = ""
+    conditional: bool = False
 
     @property
     def is_timed(self) -> bool:
@@ -118,7 +122,7 @@ def _is_silent(side: Side) -> float:
 
 
 def _misses(side: Side) -> float | None:
-    """Unknown where nothing is expected: a rate over such requests would say nothing of outcomes."""
+    """Unknown where nothing is expected, or where that cannot be told."""
     return None if side.expected is None else float(not side.expected)
 
 
@@ -168,7 +172,9 @@ SIGNALS: Mapping[str, Signal] = {
         *(_event(name, *event) for name, event in EVENTS.items()),
         _both("no_answer", "event", "gives neither an answer nor a hand-over", _is_silent),
         _both("failed_calls", "event", "calls a tool that fails", _fails),
-        _both("expected_failed", "event", "misses the outcome that its trace says is expected", _misses),
+        _both("expected_failed", "event", "misses the outcome that its trace says is expected", _misses)._replace(
+            conditional=True
+        ),
         _both("latency_ms", "quantity", "time inside the model", _milliseconds, "ms"),
         _both("first_token_ms", "quantity", "time to the first token", _first_token, "ms"),
         _both("cost_usd", "quantity", "price of the tokens", _usd, "USD"),

@@ -145,7 +145,9 @@ class Ballotbox:
             difference=difference,
             placebo=_ends([self._placebo(row, ballots, theirs) for row in range(len(self.gate.metrics))]),
             unknown=difference.valid & (difference.high > difference.low) & (not guessed),
-            uncalibrated=np.array([bounds is None and not laned for bounds in found], np.bool_),
+            uncalibrated=np.array(
+                [it is None and not laned and not self._is_moot(row, ballots) for row, it in enumerate(found)], np.bool_
+            ),
             hits=np.array([self._is_hit(row, ours, theirs) for row in range(len(found))], np.bool_),
             laned=bool(theirs),
             failed=any(arm.failed is not None for arm in ours.values()),
@@ -183,10 +185,15 @@ class Ballotbox:
         self, row: int, ballots: Sequence[Ballot], ours: Mapping[int, _Arm], theirs: Mapping[int, _Arm]
     ) -> Bounds | None:
         metric, place = self.gate.metrics[row], self._places[row]
-        against = self._against(metric, place, ballots, theirs)
+        against = None if self._is_moot(row, ballots) else self._against(metric, place, ballots, theirs)
         if against is None:
             return None
         return _mean([_between(metric, arm, against.get(sample), place) for sample, arm in ours.items()])
+
+    def _is_moot(self, row: int, ballots: Sequence[Ballot]) -> bool:
+        """Whether a metric asks what this conversation has no answer to, on whatever side."""
+        place = self._places[row]
+        return self.signals[place].conditional and all(ballot.production[place] is None for ballot in ballots)
 
     def _is_hit(self, row: int, ours: Mapping[int, _Arm], theirs: Mapping[int, _Arm]) -> bool:
         """Whether any of the samples has an event that must never happen, and its twin has not."""

@@ -89,6 +89,16 @@ def test_times_of_production_are_no_measure_for_those_of_a_replay():
     assert (ends(recorded, slow), vote(recorded, slow).uncalibrated.tolist()) == ((1, 1), [False])
 
 
+def test_where_nothing_is_expected_an_outcome_has_no_say():
+    outcomes = gate({"id": "expected_failed", "kind": "paired_binary", "margin": 0.01})
+    missed, met = replace(side(), expected=False), replace(side(), expected=True)
+    assert ends(pair(1, missed, met, production=met), outcomes) == (1, 1)
+    for lane_probability in (0.0, 1.0):
+        without = pair(1, side(), side(), lane_probability=lane_probability)
+        assert (ends(without, outcomes), vote(without, outcomes).uncalibrated.tolist()) == (None, [False])
+    assert ends(pair(1, side(), met, production=met), outcomes) == (0, 1)  # it was stopped before it could be told
+
+
 def test_a_time_from_the_future_is_that_of_its_record():
     def at(**times):
         source = Source(topic="traces", timestamp_ms=times.pop("timestamp_ms", None))
