@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from math import sqrt
 from pathlib import Path
@@ -34,6 +33,7 @@ from equal_assistants import hour
 from judged import gate
 from kafka_service import Stand
 from looks import as_they_come, is_rolled_back
+from many_windows import replay_windows
 from processes import recorded_model
 from replay.comparison import Comparison
 from replay.exact_json import loads
@@ -42,8 +42,8 @@ from replay.wire import from_json, schema_of
 
 RUNS = int(os.environ.get("REPLAY_NULL_RUNS", "30"))
 CONVERSATIONS, IN_FLIGHT = 600, 500
-#: 1 second and 8 of the recording, played in a quarter of the time.
-TIME_SCALE = 0.25
+#: 1 second and 8 of the recording, played in a fifth of the time.
+TIME_SCALE = 0.2
 #: Windows at a time, each with its own 500 in flight: one waits for the model while the other computes.
 AT_A_TIME = 2
 #: Runs that share topics and a model: what is held in memory does not grow with the number of runs.
@@ -132,16 +132,12 @@ def played(stand: Stand, folder: Path, bundle_of, runs: range) -> list[Received]
     timing = ("--latency", "recorded", "--time-scale", TIME_SCALE, "--log", folder / "model.log")
     with recorded_model(corpus, "candidate", *timing) as url:
         bundles = "--baseline", bundle_of(a_few, "production"), "--candidate", bundle_of(a_few, "candidate", url)
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
-            list(pool.map(lambda run: replay(stand, bundles, run), runs))
+        orders = [(*bundles, "--from", hour(run).isoformat(), "--to", hour(run + 1).isoformat()) for run in runs]
+        replay_windows(stand, orders, at_a_time=AT_A_TIME)
     return [
         Received(Partition(it.topic, it.partition), it.offset, it.value, timestamp_ms=it.timestamp)
         for it in stand.records(stand.comparisons)
     ]
-
-
-def replay(stand: Stand, bundles: Sequence[object], run: int) -> None:
-    stand.run("window", *bundles, "--from", hour(run).isoformat(), "--to", hour(run + 1).isoformat())
 
 
 # -- judging ----------------------------------------------------------------------------------------------------------
