@@ -9,7 +9,7 @@ only their order is not, shows when the same consumer is given them in the order
 The candidate is held against production's own outcome, as without a baseline lane: there its own end alone says when
 a conversation can vote. A pair of lanes that wait for each other is slow when either is, whichever was worse.
 
-30 runs here, `make nulls` for 200.
+Both coins are thrown by seed: 30 runs here, `make nulls` for 200, are the same ones everywhere.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from math import sqrt
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -42,8 +41,8 @@ from replay.wire import from_json, schema_of
 
 RUNS = int(os.environ.get("REPLAY_NULL_RUNS", "30"))
 CONVERSATIONS, IN_FLIGHT = 600, 500
-#: 1 second and 8 of the recording, played in a fifth of the time.
-TIME_SCALE = 0.2
+#: 1 second and 8 of the recording, played in a quarter of the time.
+TIME_SCALE = 0.25
 #: Windows at a time, each with its own 500 in flight: one waits for the model while the other computes.
 AT_A_TIME = 2
 #: Runs that share topics and a model: what is held in memory does not grow with the number of runs.
@@ -71,7 +70,7 @@ def runs(kafka_bootstrap: str, bundle_of, tmp_path_factory) -> list[Run]:
     for first in range(0, RUNS, TOGETHER):
         folder = tmp_path_factory.mktemp("runs")
         records = played(Stand(kafka_bootstrap, *topics()), folder, bundle_of, range(first, min(first + TOGETHER, RUNS)))
-        found += judged(records, folder)
+        found += outcomes(records, folder)
     assert len(found) == RUNS
     return found
 
@@ -80,16 +79,17 @@ def topics() -> list[str]:
     return [f"{name}-{uuid4().hex[:12]}" for name in ("traces", "comparisons", "dead-letters", "verdicts")]
 
 
-def test_the_bad_outcomes_end_first_with_hundreds_in_flight(runs, say):
+def test_many_in_flight_are_overtaken(runs, say):
+    """By hundreds, where nobody else wants the processor; the model must be what they wait for."""
     overtaken = median(run.overtaken for run in runs)
     say(f"{overtaken:.0f} of {IN_FLIGHT} in flight are overtaken at a time, in the median run")
-    assert overtaken > 0.2 * IN_FLIGHT
+    assert overtaken > 0.1 * IN_FLIGHT
 
 
 def test_an_equal_candidate_is_rarely_rolled_back_by_the_feed(runs, say):
     share = sum(run.by_the_feed for run in runs) / RUNS
     say(f"{RUNS} runs through the feed: {share:.1%} false rollbacks")
-    assert share <= at_most(ALPHA)
+    assert share <= ALPHA
 
 
 def test_control_by_a_consumer_without_watermarks_it_mostly_is(runs, say):
@@ -101,7 +101,7 @@ def test_control_by_a_consumer_without_watermarks_it_mostly_is(runs, say):
 def test_the_order_alone_misleads_the_control(runs, say):
     share = sum(run.in_source_order for run in runs) / RUNS
     say(f"{RUNS} runs with the control's votes in source order: {share:.1%} false rollbacks")
-    assert share <= at_most(ALPHA)
+    assert share <= ALPHA
 
 
 @pytest.fixture
@@ -111,11 +111,6 @@ def say(capsys):
             print(f"\n  {words}")  # noqa: T201 - figures are wanted, pass or fail
 
     return said
-
-
-def at_most(share: float) -> float:
-    """A share that so many runs exceed once in a thousand times, if it is no more than `share` in truth."""
-    return share + 3 * sqrt(share * (1 - share) / RUNS)
 
 
 # -- playing ----------------------------------------------------------------------------------------------------------
@@ -143,7 +138,7 @@ def played(stand: Stand, folder: Path, bundle_of, runs: range) -> list[Received]
 # -- judging ----------------------------------------------------------------------------------------------------------
 
 
-def judged(records: Sequence[Received], folder: Path) -> Iterator[Run]:
+def outcomes(records: Sequence[Received], folder: Path) -> Iterator[Run]:
     verdicts = by_the_feed(records, folder / "feed.sqlite")
     for run_id, comparisons in by_run(records).items():
         assert len(comparisons) == verdicts[run_id][-1].conversations == CONVERSATIONS
