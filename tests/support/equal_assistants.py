@@ -1,7 +1,7 @@
 """Two releases that are equally good, by the run: what production recorded, and what the candidate would say.
 
 Each hands a request over, or answers it, as its own coin falls; both coins are the same. Who hands over is done
-after one second, who answers after eight.
+after one second, who answers after eight. In a run that is to be `worse`, the candidate's coin is another one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-#: Of a hundred requests, twenty are handed over.
-HANDS_OVER = 0.2
+#: The share of requests that are handed over.
+HANDS_OVER, WORSE = 0.2, 0.4
 #: By the recording; a model plays it as much faster as a test has time.
 BAD_SECONDS, GOOD_SECONDS = 1.0, 8.0
 _TOOL = {"name": "transfer_to_human", "parameters": {"type": "object", "properties": {}}, "effect": "handoff"}
@@ -25,16 +25,21 @@ def hour(run: int) -> datetime:
     return _FIRST_HOUR + timedelta(hours=run)
 
 
-def write(path: Path, runs: range, each: int, *bundles: str) -> Path:
+def write(path: Path, runs: range, each: int, *bundles: str, worse: int | None = None) -> Path:
     """A line per request and bundle, in the order of the requests; `each` of them a run."""
     with path.open("w") as file:
         for run in runs:
             chance = random.Random(f"equal {run}")
+            shares = {"production": HANDS_OVER, "candidate": WORSE if run == worse else HANDS_OVER}
             for number in range(each):
-                outcomes = {bundle: chance.random() < HANDS_OVER for bundle in ("production", "candidate")}
+                outcomes = {bundle: chance.random() < share for bundle, share in shares.items()}
                 for bundle in bundles:
                     file.write(json.dumps(trace(run, number, bundle, hands_over=outcomes[bundle])) + "\n")
     return path
+
+
+def run_of(trace_id: str) -> int:
+    return int(trace_id.split("-")[1])
 
 
 def trace(run: int, number: int, bundle: str, *, hands_over: bool) -> dict:

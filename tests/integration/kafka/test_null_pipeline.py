@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -28,7 +28,7 @@ import pytest
 import equal_assistants
 from consumers.feed.store import Retention, Store
 from consumers.stream import Partition, Received
-from equal_assistants import hour
+from equal_assistants import hour, run_of
 from judged import gate
 from kafka_service import Stand
 from looks import as_they_come, is_rolled_back
@@ -40,13 +40,15 @@ from replay.verdict import Verdict
 from replay.wire import from_json, schema_of
 
 RUNS = int(os.environ.get("REPLAY_NULL_RUNS", "30"))
+#: One more, in which the candidate is worse: a feed that never says so would pass for a good one.
+WORSE = RUNS
 CONVERSATIONS, IN_FLIGHT = 600, 500
 #: 1 second and 8 of the recording, played in a quarter of the time.
 TIME_SCALE = 0.25
 #: Windows at a time, each with its own 500 in flight: one waits for the model while the other computes.
 AT_A_TIME = 2
 #: Runs that share topics and a model: what is held in memory does not grow with the number of runs.
-TOGETHER = 50
+TOGETHER = 60
 #: Records that the feed folds between two looks at the verdict.
 A_FOLD = 20
 ALPHA = 0.05
@@ -65,14 +67,20 @@ class Run(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def runs(kafka_bootstrap: str, bundle_of, tmp_path_factory) -> list[Run]:
-    found: list[Run] = []
-    for first in range(0, RUNS, TOGETHER):
-        folder = tmp_path_factory.mktemp("runs")
-        records = played(Stand(kafka_bootstrap, *topics()), folder, bundle_of, range(first, min(first + TOGETHER, RUNS)))
-        found += outcomes(records, folder)
-    assert len(found) == RUNS
+def every(kafka_bootstrap: str, bundle_of, tmp_path_factory) -> Mapping[int, Run]:
+    """All runs by number, the worse one too."""
+    found: dict[int, Run] = {}
+    for first in range(0, WORSE + 1, TOGETHER):
+        numbers, folder = range(first, min(first + TOGETHER, WORSE + 1)), tmp_path_factory.mktemp("runs")
+        found |= outcomes(played(Stand(kafka_bootstrap, *topics()), folder, bundle_of, numbers), folder)
+    assert sorted(found) == list(range(WORSE + 1))
     return found
+
+
+@pytest.fixture(scope="module")
+def runs(every: Mapping[int, Run]) -> list[Run]:
+    """Those in which both are equal."""
+    return [run for number, run in every.items() if number != WORSE]
 
 
 def topics() -> list[str]:
@@ -90,6 +98,10 @@ def test_an_equal_candidate_is_rarely_rolled_back_by_the_feed(runs, say):
     share = sum(run.by_the_feed for run in runs) / RUNS
     say(f"{RUNS} runs through the feed: {share:.1%} false rollbacks")
     assert share <= ALPHA
+
+
+def test_control_a_worse_candidate_is(every):
+    assert every[WORSE].by_the_feed
 
 
 def test_control_by_a_consumer_without_watermarks_it_mostly_is(runs, say):
@@ -122,7 +134,7 @@ def played(stand: Stand, folder: Path, bundle_of, runs: range) -> list[Received]
     stand.create(partitions=1, retention_hours=1_000_000)
     traces = equal_assistants.write(folder / "traces.jsonl", runs, CONVERSATIONS, "production")
     stand.run("traces", "produce", traces, "--timestamps", "recorded")
-    corpus = equal_assistants.write(folder / "corpus.jsonl", runs, CONVERSATIONS, "production", "candidate")
+    corpus = equal_assistants.write(folder / "corpus.jsonl", runs, CONVERSATIONS, "production", "candidate", worse=WORSE)
     a_few = equal_assistants.write(folder / "few.jsonl", runs[:1], 50, "production", "candidate")
     timing = ("--latency", "recorded", "--time-scale", TIME_SCALE, "--log", folder / "model.log")
     with recorded_model(corpus, "candidate", *timing) as url:
@@ -138,17 +150,19 @@ def played(stand: Stand, folder: Path, bundle_of, runs: range) -> list[Received]
 # -- judging ----------------------------------------------------------------------------------------------------------
 
 
-def outcomes(records: Sequence[Received], folder: Path) -> Iterator[Run]:
+def outcomes(records: Sequence[Received], folder: Path) -> Mapping[int, Run]:
     verdicts = by_the_feed(records, folder / "feed.sqlite")
-    for run_id, comparisons in by_run(records).items():
-        assert len(comparisons) == verdicts[run_id][-1].conversations == CONVERSATIONS
-        in_source_order = sorted(comparisons, key=lambda one: one.source.offset)
-        yield Run(
-            any(verdict.decision == "roll_back" for verdict in verdicts[run_id]),
-            is_rolled_back_without_watermarks(comparisons),
-            is_rolled_back_without_watermarks(in_source_order),
-            most_overtaken([one.source.offset for one in comparisons]),
-        )
+    return {number: outcome(found, verdicts[found[0].run_id]) for number, found in by_run(records).items()}
+
+
+def outcome(comparisons: Sequence[Comparison], verdicts: Sequence[Verdict]) -> Run:
+    assert len(comparisons) == verdicts[-1].conversations == CONVERSATIONS
+    return Run(
+        any(verdict.decision == "roll_back" for verdict in verdicts),
+        is_rolled_back_without_watermarks(comparisons),
+        is_rolled_back_without_watermarks(sorted(comparisons, key=lambda one: one.source.offset)),
+        most_overtaken([one.source.offset for one in comparisons]),
+    )
 
 
 def by_the_feed(records: Sequence[Received], path: Path) -> Mapping[str, list[Verdict]]:
@@ -168,14 +182,14 @@ def by_the_feed(records: Sequence[Received], path: Path) -> Mapping[str, list[Ve
     return told
 
 
-def by_run(records: Iterable[Received]) -> Mapping[str, list[Comparison]]:
+def by_run(records: Iterable[Received]) -> Mapping[int, list[Comparison]]:
     """The comparisons of each run in the order of the topic, that in which they ended."""
-    runs = defaultdict[str, list[Comparison]](list)
+    runs = defaultdict[int, list[Comparison]](list)
     for record in records:
         found = loads(record.value)
         if schema_of(found) == "comparison/1":
             comparison = from_json(Comparison, found)
-            runs[comparison.run_id].append(comparison)
+            runs[run_of(comparison.trace_id)].append(comparison)
     return runs
 
 
