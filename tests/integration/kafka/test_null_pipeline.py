@@ -136,8 +136,7 @@ def played(stand: Stand, folder: Path, bundle_of, runs: range) -> list[Received]
     stand.run("traces", "produce", traces, "--timestamps", "recorded")
     corpus = equal_assistants.write(folder / "corpus.jsonl", runs, CONVERSATIONS, "production", "candidate", worse=WORSE)
     a_few = equal_assistants.write(folder / "few.jsonl", runs[:1], 50, "production", "candidate")
-    timing = ("--latency", "recorded", "--time-scale", TIME_SCALE, "--log", folder / "model.log")
-    with recorded_model(corpus, "candidate", *timing) as url:
+    with recorded_model(corpus, "candidate", "--latency", "recorded", "--time-scale", TIME_SCALE) as url:
         bundles = "--baseline", bundle_of(a_few, "production"), "--candidate", bundle_of(a_few, "candidate", url)
         orders = [(*bundles, "--from", hour(run).isoformat(), "--to", hour(run + 1).isoformat()) for run in runs]
         replay_windows(stand, orders, at_a_time=AT_A_TIME)
