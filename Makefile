@@ -41,6 +41,9 @@ pairs: setup ## all 272 ordered pairs of the recorded AgentDojo bundles (a minut
 
 nulls: setup ## false rollbacks of equal candidates, 200 runs instead of 30 (minutes)
 	REPLAY_NULL_RUNS=200 $(BIN)/python -m pytest -s tests/integration/test_nulls.py
+nulls: setup ## false rollbacks of equal candidates, in memory and through Kafka: 200 runs, not 30 (a quarter of an hour)
+	REPLAY_NULL_RUNS=200 $(BIN)/python -m pytest -s tests/integration/test_nulls.py \
+	  tests/integration/kafka/test_null_pipeline.py
 
 kafka: $(BIN)/python ## a real broker on 127.0.0.1:9092 until Ctrl-C, for trying the service
 	@$(BIN)/python tests/support/local_kafka.py

@@ -14,17 +14,17 @@ from functools import cache
 from math import sqrt
 
 from judged import gate
-from replay.comparison import Comparison, Source, replace
-from replay.gate.docket import Docket
+from looks import as_they_come, is_rolled_back
+from replay.comparison import Comparison, replace
 from replay.gate.finishing import Finished, as_they_finish
-from replay.gate.staged import TOPIC, staged
+from replay.gate.staged import staged
 
 RUNS = int(os.environ.get("REPLAY_NULL_RUNS", "30"))
 ALPHA, MARGIN = 0.05, 0.01
 THE_GATE = gate({"id": "escalation", "kind": "paired_binary", "margin": MARGIN}, alpha={"rollback": ALPHA, "promote": 0.05})
 #: Production hands over in a tenth of conversations, the candidate in a hundredth more: as much as is tolerated.
 PRODUCTION, CANDIDATE = 0.10, 0.10 + MARGIN
-CONVERSATIONS, EVERY = 1_500, 10
+CONVERSATIONS = 1_500
 BAD_SECONDS, GOOD_SECONDS = 1.0, 8.0
 
 
@@ -42,31 +42,12 @@ def finished(seed: int) -> Iterator[Finished]:
 
 
 def in_order_of_completion(seed: int) -> Iterator[Finished]:
-    """Numbered as they end, and everything below is there: no watermark ever waits."""
-    for number, it in enumerate(finished(seed)):
-        moved = tuple(replace(one, source=Source(topic=TOPIC, offset=number)) for one in it.comparisons)
-        yield Finished(moved, number + 1)
-
-
-def is_rolled_back(stream: Iterator[Finished]) -> bool:
-    """At any look."""
-    docket, look = Docket(THE_GATE), EVERY
-    for it in stream:
-        for comparison in it.comparisons:
-            docket.enter(comparison)
-        if it.below >= look:
-            docket.advance(TOPIC, 0, it.below)
-            look = it.below + EVERY
-            verdict = docket.verdict(now=None)
-            if verdict is not None and verdict.decision == "roll_back":
-                return True
-    assert look > CONVERSATIONS, "the run was not looked at to its end"
-    return False
+    return as_they_come(it.comparisons for it in finished(seed))
 
 
 @cache
 def false_rollbacks(stream) -> float:
-    return sum(is_rolled_back(stream(seed)) for seed in range(RUNS)) / RUNS
+    return sum(is_rolled_back(THE_GATE, stream(seed)) for seed in range(RUNS)) / RUNS
 
 
 def test_a_candidate_at_its_margin_is_rarely_rolled_back_whatever_ends_first(capsys):
