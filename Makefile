@@ -39,8 +39,6 @@ copier: setup ## the copier matrix with 100,000 traces a cell (an hour)
 pairs: setup ## all 272 ordered pairs of the recorded AgentDojo bundles (a minute)
 	REPLAY_ALL_PAIRS=1 $(BIN)/python -m pytest tests/integration/test_all_pairs.py
 
-nulls: setup ## false rollbacks of equal candidates, 200 runs instead of 30 (minutes)
-	REPLAY_NULL_RUNS=200 $(BIN)/python -m pytest -s tests/integration/test_nulls.py
 nulls: setup ## false rollbacks of equal candidates, in memory and through Kafka: 200 runs, not 30 (a quarter of an hour)
 	REPLAY_NULL_RUNS=200 $(BIN)/python -m pytest -s tests/integration/test_nulls.py \
 	  tests/integration/kafka/test_null_pipeline.py

@@ -1,4 +1,4 @@
-"""Final answers: how far the wordings lie apart, how the lengths differ, which numbers have no equal.
+"""Final answers: how far the wordings lie apart, how lengths and numbers differ, what was turned round.
 
 Wording is for display and routing: on labelled data every lexical measure ranks factually wrong edits as *more*
 similar than right ones. A number without an equal is information, not yet an error.
@@ -9,17 +9,19 @@ nothing else can then be said of the pair.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
-from operator import ne
 
 import numpy as np
 from rapidfuzz import fuzz, process
 
+from comparators.alignment import SAME_SENTENCE, align_all, changed
+from comparators.answerbatch import AnswerBatch
+from comparators.answerwords import AnswerWords
 from comparators.assignment import assign
-from comparators.numbers import Figure, compare_figures, figures, unmatched
-from comparators.spec import Bools, Column, Evidence, Floats, Status, Statuses, column, overridden, statuses
+from comparators.numbers import Figure, figures, unmatched
+from comparators.polarity import may_turn, turned
+from comparators.spec import Bools, Column, Evidence, Floats, Ints, Status, column, overridden, statuses
+from comparators.substitution import substitutions
 from comparators.text import excerpt, normalise_all
 from comparators.trigrams import distances
 
@@ -27,35 +29,24 @@ from comparators.trigrams import distances
 EXCERPT = 300
 MAX_LINES = 12
 _READ_FOR_EVIDENCE = 100_000
-#: Sentences at least this similar (of 100) are shown as one change.
-_SAME_SENTENCE = 50.0
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+def compare_answers(batch: AnswerBatch, words: AnswerWords) -> tuple[Column, ...]:
+    """`answer.lexical`, `.length`, `.numbers`, `.substituted` and `.polarity` of each pair.
 
-
-def compare_answers(
-    production: Sequence[str | None], replay: Sequence[str | None], *, given: Statuses | None = None
-) -> tuple[Column, Column, Column]:
-    """`answer.lexical`, `answer.length` and `answer.numbers` of each pair.
-
-    Where `given` is not `SCORED` it is the status of all three, and the texts are not read.
+    The last two count aligned sentences of which one holds another figure than the other, or says the contrary; they
+    are `TOO_LARGE` where there is too much to align.
     """
-    if len(production) != len(replay):
-        raise ValueError(f"{len(production)} answers of production for {len(replay)} of the replay")
-    pairs = [(left, right) for left, right in zip(production, replay, strict=True)]
-    wanted = np.ones(len(pairs), np.bool_) if given is None else given == Status.SCORED
-    answers = np.array([(left is not None) + (right is not None) for left, right in pairs], np.int64) * wanted
-    left = normalise_all([text for text, _ in _at(pairs, answers == 2) if text is not None])
-    right = normalise_all([text for _, text in _at(pairs, answers == 2) if text is not None])
-    wording = (answers == 1).astype(np.float64)
-    wording[answers == 2] = distances(left, right)
+    left, right = batch.left, batch.right
+    wording = (batch.answers == 1).astype(np.float64)
+    wording[batch.both] = distances(left, right)
+    missing, added, some = _unmatched(batch)
     columns = (
-        column("answer.lexical", wording, statuses(answers > 0, Status.NOT_APPLICABLE)),
-        _both("answer.length", answers == 2, _log_length_ratio(left, right), np.ones(len(left), np.bool_)),
-        _both("answer.numbers", answers == 2, *_compare_figures(left, right)),
+        column("answer.lexical", wording, statuses(batch.answers > 0, Status.NOT_APPLICABLE)),
+        _both("answer.length", batch, _log_length_ratio(left, right), np.ones(len(left), np.bool_)),
+        _both("answer.numbers", batch, _share(missing, added, some), some > 0),
+        *_sentencewise(batch, missing, added, words),
     )
-    lexical, length, numbers = (overridden(scores, given) for scores in columns)
-    return lexical, length, numbers
+    return tuple(overridden(scores, batch.given) for scores in columns)
 
 
 def explain_answers(production: str | None, replay: str | None) -> tuple[Evidence, ...]:
@@ -68,19 +59,16 @@ def explain_answers(production: str | None, replay: str | None) -> tuple[Evidenc
     left, right = normalise_all((production, replay))
     if left == right:
         return ()
-    removed, added = _beyond(production, replay), _beyond(replay, production)
-    lines = [Evidence("answer_changed", _cut(old), _cut(new)) for old, new in _aligned(removed, added)]
+    sides = changed(production[:_READ_FOR_EVIDENCE], replay[:_READ_FOR_EVIDENCE])
+    removed, added = ([sentence.written for sentence in side[:MAX_LINES]] for side in sides)
+    lines = [Evidence("answer_changed", _cut(old), _cut(new)) for old, new in _beside(removed, added)]
     return (*lines, *_figure_evidence(production, replay)) or (_first_difference(left, right),)
 
 
-def _at(pairs: Sequence[tuple[str | None, str | None]], where: Bools) -> list[tuple[str | None, str | None]]:
-    return [pairs[row] for row in np.flatnonzero(where).tolist()]
-
-
-def _both(name: str, rows: Bools, value: Floats, applicable: Bools) -> Column:
+def _both(name: str, batch: AnswerBatch, value: Floats, applicable: Bools) -> Column:
     """A column that is scored only where both sides answered and there was something to score."""
-    values, scored = np.zeros(len(rows)), np.zeros(len(rows), np.bool_)
-    values[rows], scored[rows] = value, applicable
+    values, scored = np.zeros(len(batch.answers)), np.zeros(len(batch.answers), np.bool_)
+    values[batch.both], scored[batch.both] = value, applicable
     return column(name, values, statuses(scored, Status.NOT_APPLICABLE))
 
 
@@ -90,48 +78,81 @@ def _log_length_ratio(left: Sequence[str], right: Sequence[str]) -> Floats:
     return ratio
 
 
-def _compare_figures(left: Sequence[str], right: Sequence[str]) -> tuple[Floats, Bools]:
-    """As `compare_figures`; of equal texts one is read, to know whether there is any figure."""
-    differ = np.fromiter(map(ne, left, right), np.bool_, len(left))
-    rows, same = np.flatnonzero(differ).tolist(), np.flatnonzero(~differ).tolist()
-    value, applicable = np.zeros(len(left)), np.zeros(len(left), np.bool_)
-    applicable[same] = [bool(found) for found in figures([left[row] for row in same])]
-    value[rows], applicable[rows] = compare_figures([left[row] for row in rows], [right[row] for row in rows])
-    return value, applicable
+def _unmatched(batch: AnswerBatch) -> tuple[list[list[Figure]], list[list[Figure]], Ints]:
+    """Figures of one side only, where both answered, and how many figures both sides hold."""
+    production, replay = batch.figures
+    found = [unmatched(*sides) for sides in zip(production, replay, strict=True)]
+    some = np.array([len(one) + len(other) for one, other in zip(production, replay, strict=True)], np.int64)
+    return [missing for missing, _ in found], [added for _, added in found], some
+
+
+def _share(missing: Sequence[Sequence[Figure]], added: Sequence[Sequence[Figure]], some: Ints) -> Floats:
+    alone = np.array([len(one) + len(other) for one, other in zip(missing, added, strict=True)], np.int64)
+    share: Floats = alone / np.maximum(some, 1)
+    return share
+
+
+# -- sentences --------------------------------------------------------------------------------------------------
+
+
+def _sentencewise(
+    batch: AnswerBatch, missing: Sequence[Sequence[Figure]], added: Sequence[Sequence[Figure]], words: AnswerWords
+) -> tuple[Column, Column]:
+    """Most pairs differ neither in figures on both sides nor in a cue: their sentences are not even cut."""
+    swapped = [bool(one and other) for one, other in zip(missing, added, strict=True)]
+    turning = may_turn(batch.left, batch.right, words)
+    asked = [place for place, both in enumerate(zip(swapped, turning, strict=True)) if any(both)]
+    figures_, turns = np.zeros(len(swapped)), np.zeros(len(swapped))
+    fits = np.ones(len(swapped), np.bool_)
+    for place, aligned in zip(asked, batch.aligned(asked), strict=True):
+        fits[place] = aligned is not None
+        if aligned and swapped[place]:
+            figures_[place] = sum(len(one) for one, _ in substitutions(aligned, missing[place], added[place]))
+        if aligned and turning[place]:
+            turns[place] = sum(turned(pair, words) for pair in aligned)
+    return _counts("answer.substituted", batch, figures_, fits), _counts("answer.polarity", batch, turns, fits)
+
+
+def _counts(name: str, batch: AnswerBatch, value: Floats, fits: Bools) -> Column:
+    values, status = np.zeros(len(batch.answers)), np.full(len(batch.answers), Status.NOT_APPLICABLE, np.uint8)
+    values[batch.both], status[batch.both] = value, np.where(fits, Status.SCORED, Status.TOO_LARGE)
+    return column(name, values, status)
 
 
 # -- evidence ---------------------------------------------------------------------------------------------------
+
+
+def explain_sentences(production: str | None, replay: str | None, words: AnswerWords) -> tuple[Evidence, ...]:
+    """Sentences in which a figure took another's place, then those that say the contrary."""
+    if production is None or replay is None:
+        return ()
+    (aligned,) = align_all([(production, replay)])
+    missing, added = unmatched(*figures(normalise_all((production, replay))))
+    lines = [
+        Evidence("number_substituted", *map(_told_figures, (gone, new), pair.written))
+        for pair, (gone, new) in zip(aligned or (), substitutions(aligned or (), missing, added), strict=True)
+        if gone
+    ]
+    lines += [Evidence("polarity_flip", *map(_cut, pair.written)) for pair in aligned or () if turned(pair, words)]
+    return tuple(lines[:MAX_LINES])
+
+
+def _told_figures(found: Sequence[Figure], sentence: str) -> str:
+    return f"{_listed(found)}: {_cut(sentence)}"
 
 
 def _cut(text: str | None) -> str | None:
     return None if text is None else excerpt(text, EXCERPT)
 
 
-def _beyond(these: str, those: str) -> list[str]:
-    """Sentences of one text that the other does not hold (as often), as they were written, in order."""
-    budget = Counter(normalise_all(_sentences(those)))
-    sentences = _sentences(these)
-    kept = []
-    for sentence, normal in zip(sentences, normalise_all(sentences), strict=True):
-        budget[normal] -= 1
-        if budget[normal] < 0 and normal:
-            kept.append(sentence)
-    return kept[:MAX_LINES]
-
-
-def _sentences(text: str) -> list[str]:
-    found = _SENTENCE_END.split(text[:_READ_FOR_EVIDENCE])
-    return [sentence.strip() for sentence in found if sentence.strip()]
-
-
-def _aligned(removed: Sequence[str], added: Sequence[str]) -> list[tuple[str | None, str | None]]:
+def _beside(removed: Sequence[str], added: Sequence[str]) -> list[tuple[str | None, str | None]]:
     """Similar sentences side by side, then what was only removed, then what was only added."""
     if not removed or not added:
         return [*((old, None) for old in removed), *((None, new) for new in added)]
     short = [[sentence[:EXCERPT] for sentence in side] for side in (removed, added)]
     similarity = process.cdist(*short, scorer=fuzz.token_sort_ratio)
     partner = assign((100.0 - similarity).tolist())
-    pairs = {old: new for old, new in enumerate(partner) if new >= 0 and similarity[old, new] >= _SAME_SENTENCE}
+    pairs = {old: new for old, new in enumerate(partner) if new >= 0 and similarity[old, new] >= SAME_SENTENCE}
     together = [(removed[old], added[new]) for old, new in pairs.items()]
     old_alone = [(old, None) for row, old in enumerate(removed) if row not in pairs]
     new_alone = [(None, new) for row, new in enumerate(added) if row not in pairs.values()]

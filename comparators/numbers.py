@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from comparators.spec import Bools, Floats, Ints
+from comparators.spec import Bools, Ints
 
 
 class Figure(NamedTuple):
@@ -35,7 +35,7 @@ class Figure(NamedTuple):
 
 NAME = 1_000
 #: Longer tokens are names: nobody writes such numbers, and arithmetic on them takes long.
-_LONGEST_NUMBER = 64
+LONGEST_NUMBER = 64
 #: Characters searched at once, which bounds memory.
 _CHARACTERS = 1 << 20
 
@@ -65,16 +65,7 @@ _ORDINALS = frozenset(("st", "nd", "rd", "th"))
 _BEFORE = "([{<\"'`*_~#=:;,!?"
 _AFTER = ")]}>\"'`*_~=:;,.!?"
 
-_EXACT = Context(prec=4 * _LONGEST_NUMBER)
-
-
-def compare_figures(production: Sequence[str], replay: Sequence[str]) -> tuple[Floats, Bools]:
-    """Share of figures without an equal on the other side, 0 to 1, and where there is any figure at all."""
-    found = figures([*production, *replay])
-    sides = list(zip(found[: len(production)], found[len(production) :], strict=True))
-    total = np.array([len(left) + len(right) for left, right in sides], dtype=np.int64)
-    alone = np.array([sum(map(len, unmatched(left, right))) for left, right in sides], dtype=np.int64)
-    return alone / np.maximum(total, 1), total > 0
+_EXACT = Context(prec=4 * LONGEST_NUMBER)
 
 
 def unmatched(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
@@ -95,7 +86,7 @@ def figures(texts: Sequence[str]) -> list[list[Figure]]:
     for first, part in _parts(texts):
         for row, token, scale in _tokens(part):
             figure = read.get((token, scale)) or _figure(token, scale)
-            if len(token) <= _LONGEST_NUMBER:
+            if len(token) <= LONGEST_NUMBER:
                 read[token, scale] = figure
             result[first + row].append(figure)
     return result
@@ -124,7 +115,7 @@ def _cancel_rounded(
     for figure, own, other in sorted(sides, key=lambda side: _by_decimals(side[0])):
         for decimals in () if figure.decimals == NAME else shown:
             if decimals < figure.decimals:
-                coarse = Figure(_rounded(figure.value, decimals), figure.unit, decimals)
+                coarse = Figure(rounded(figure.value, decimals), figure.unit, decimals)
                 cancelled = min(own[figure], other[coarse])
                 own[figure] -= cancelled
                 other[coarse] -= cancelled
@@ -135,7 +126,7 @@ def _by_decimals(figure: Figure) -> tuple[int, str, str]:
     return -figure.decimals, figure.value, figure.unit
 
 
-def _rounded(value: str, decimals: int) -> str:
+def rounded(value: str, decimals: int) -> str:
     return _plain(Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP, _EXACT))
 
 
@@ -226,7 +217,7 @@ _NONE: Ints = np.zeros(0, np.int64)
 
 
 def _figure(token: str, scale: str) -> Figure:
-    match = _NUMBER.fullmatch(token) if len(token) <= _LONGEST_NUMBER else None
+    match = _NUMBER.fullmatch(token) if len(token) <= LONGEST_NUMBER else None
     whole = match["whole"].replace(",", "") if match else ""
     if match is None or (len(whole) > 1 and whole.startswith("0")):
         return Figure(f"{token} {scale}".rstrip(), "", NAME)

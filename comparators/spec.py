@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Travels with every comparison; any change to what a score means raises it.
-COMPARATOR_SET = "comparators/2"
+COMPARATOR_SET = "comparators/3"
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
@@ -65,6 +65,12 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension("answer.lexical", 0, 1, "", "How far do the wordings of the answers lie apart? Never a verdict alone."),
     Dimension("answer.length", -inf, inf, "", "Is the replay's answer longer (> 0) or shorter? ln of the ratio."),
     Dimension("answer.numbers", 0, 1, "up", "What share of the numbers and ids in the answers has no equal there?"),
+    Dimension("answer.substituted", 0, inf, "up", "How many figures stand in another one's place in a sentence?"),
+    Dimension("answer.polarity", 0, inf, "up", "How many sentences say the contrary of what production said?"),
+    Dimension("answer.ungrounded", 0, 1, "up", "What share of the replay's numbers and ids stands in nothing it had?"),
+    Dimension("answer.newly_refuses", 0, 1, "up", "Does the replay refuse where production did not?"),
+    Dimension("answer.newly_answers", 0, 1, "", "Does the replay answer where production refused?"),
+    Dimension("answer.stance", 0, 1, "", "What share of answering, asking, refusing, hedging, handing over differs?"),
     Dimension("answer.semantic", 0, 1, "", "How far do the answers lie apart in meaning, as an embedding tells it?"),
     Dimension("tools.write", 0, 1, "up", "What share of the attempted writes would have changed the world otherwise?"),
     Dimension("tools.write.missing", 0, inf, "up", "How many writes of production did the replay not attempt?"),

@@ -23,7 +23,7 @@ from replay.contract import ToolContract, Tooling
 from replay.divergence import compare_recordings
 from replay.exact_json import Json, dumps
 from replay.summary import Summary
-from replay.trace import Trace
+from replay.trace import InsertedMessage, Trace
 
 #: Pairs scored at a time.
 _BATCH = 256
@@ -97,13 +97,20 @@ def whole_conversation(turns: Sequence[Trace]) -> Trace:
         first,
         trace_id=first.record_key,
         turn=None,
-        steps=tuple(step for trace in ordered for step in trace.steps),
+        steps=tuple(step for trace in ordered for step in (*_asked(trace, first), *trace.steps)),
         final_answer=last.final_answer,
         usage=None,  # summed from the steps
         latency_ns=_sum(latencies),
         capture=next((trace.capture for trace in ordered if trace.capture.content != "full"), first.capture),
         expected=next((trace.expected for trace in reversed(ordered) if trace.expected is not None), None),
     )
+
+
+def _asked(trace: Trace, first: Trace) -> Iterator[InsertedMessage]:
+    """What the user said before a later turn: the first one's stands in the request."""
+    last = trace.request.messages[-1:]
+    if trace is not first and last and last[0].role == "user":
+        yield InsertedMessage(message=last[0])
 
 
 def pairing_key(trace: Trace, path: tuple[str, ...]) -> str:

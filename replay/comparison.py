@@ -120,6 +120,11 @@ class Side(Record, frozen=True, kw_only=True):
     ttft_ns: int | None = None
     expected: bool | None = None
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether somebody else is put in charge: by a tool of its own, or because a guardrail says so."""
+        return any(call.effect == "handoff" for call in self.calls) or self.decisions.get("escalate", 0) > 0
+
 
 class Divergence(Record, frozen=True, kw_only=True):
     """The first step at which both sides part: `kind` is "tool", "arguments", "answer" or "guardrail"."""

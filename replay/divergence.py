@@ -13,16 +13,20 @@ from typing import Literal, NamedTuple
 import numpy as np
 from msgspec import structs
 
-from comparators.answers import compare_answers
+from comparators.answerbatch import AnswerBatch
+from comparators.answers import compare_answers, explain_sentences
+from comparators.answerwords import english_answers
 from comparators.calls import Effect
 from comparators.claims import compare_claims, explain_claims
 from comparators.cost import Spending, compare_cost
 from comparators.expected import compare_expected
 from comparators.explain import explain_calls
+from comparators.grounding import compare_grounding, explain_grounding
 from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails, transitions
 from comparators.latency import Times, compare_latency
 from comparators.semantic import Meanings, compare_meanings
 from comparators.spec import COMPARATOR_SET, Column, Evidence, Floats, Status, Statuses, overridden
+from comparators.stance import Records, StancePair, compare_stances, explain_stances, stance_of
 from comparators.steps import Slowest, compare_steps, slowest_steps
 from comparators.toolcalls import compare_calls
 from replay.comparison import Comparison, Coverage, EvidenceLine, Flag, Score, Side, SlowestStep, Source, replace
@@ -156,11 +160,12 @@ class _Judged(NamedTuple):
 
     pair: Pair
     scores: dict[str, Score]
+    stances: StancePair
     slowest: Slowest | None
 
     def on(self, comparison: Comparison) -> Comparison:
         """The comparison with what was found."""
-        flags = flags_of(self.pair, self.scores)
+        flags = flags_of(self.pair, self.scores, self.stances)
         return replace(
             comparison,
             scores=self.scores,
@@ -169,8 +174,8 @@ class _Judged(NamedTuple):
             first_divergence=self.pair.first_divergence,
             slowest_step=self._slowest_step(),
             decisions={" > ".join(key): count for key, count in sorted(transitions(_decisions(self.pair)).items())},
-            production=self.pair.production,
-            replay=self.pair.replay,
+            production=structs.replace(self.pair.production, stance=self.stances[0]),
+            replay=structs.replace(self.pair.replay, stance=self.stances[1]),
         )
 
     def _slowest_step(self) -> SlowestStep | None:
@@ -181,23 +186,53 @@ class _Judged(NamedTuple):
 
 
 def _judged(pairs: Sequence[Pair], meanings: Meanings | None) -> list[_Judged]:
-    slowest = slowest_steps([pair.steps for pair in pairs])
-    return [_Judged(*parts) for parts in zip(pairs, measure(pairs, meanings), slowest, strict=True)]
+    slowest, read = slowest_steps([pair.steps for pair in pairs]), _read(pairs)
+    scores = measure(pairs, meanings, read)
+    return [_Judged(*parts) for parts in zip(pairs, scores, read.stances, slowest, strict=True)]
 
 
-def measure(pairs: Sequence[Pair], meanings: Meanings | None = None) -> list[dict[str, Score]]:
+class _Read(NamedTuple):
+    """Answers as comparators read them, and what each does."""
+
+    answers: AnswerBatch
+    stances: list[StancePair]
+
+
+def _read(pairs: Sequence[Pair]) -> _Read:
+    texts = [pair.production_answer for pair in pairs], [pair.replay_answer for pair in pairs]
+    batch, words = AnswerBatch(*texts, given=_given_answers(pairs, _given(pairs))), english_answers()
+    sides = zip(pairs, *batch.normal, strict=True)
+    stances = [
+        (stance_of(ours, _records(pair.production), words), stance_of(theirs, _records(pair.replay), words))
+        for pair, ours, theirs in sides
+    ]
+    return _Read(batch, stances)
+
+
+def _records(side: Side) -> Records:
+    done = ("succeeded", "assumed")
+    return Records(
+        handed_over=side.hands_over,
+        blocked=side.decisions.get("block", 0) > 0,
+        acted=any(call.effect in ("write", "handoff") and call.outcome in done for call in side.calls),
+    )
+
+
+def measure(
+    pairs: Sequence[Pair], meanings: Meanings | None = None, read: _Read | None = None
+) -> list[dict[str, Score]]:
     """Scores of each pair: every dimension by name, with its status. `answer.semantic` only with `meanings`."""
-    scored = [(column.name, _scores(column)) for column in _columns(pairs, meanings)]
+    scored = [(column.name, _scores(column)) for column in _columns(pairs, meanings, read or _read(pairs))]
     return [{name: scores[row] for name, scores in scored} for row in range(len(pairs))]
 
 
-def flags_of(pair: Pair, scores: Mapping[str, Score]) -> tuple[Flag, ...]:
+def flags_of(pair: Pair, scores: Mapping[str, Score], stances: StancePair = ((), ())) -> tuple[Flag, ...]:
     """The rules that fired and what shows it. Evidence is built for these pairs only."""
     rules = fired(scores)
-    lines = _evidence(pair, rules)
+    lines = _evidence(pair, rules, stances)
     flags = [_flag(rule, lines) for rule in rules]
     if pair.censored:
-        lines = _evidence(pair, (ATTEMPTED_WRITE,))
+        lines = _evidence(pair, (ATTEMPTED_WRITE,), stances)
         attempted = _flag(ATTEMPTED_WRITE, lines)
         flags += [attempted] if attempted.evidence else []
     elif pair.production_answer is not None and pair.replay_answer is None and not pair.did_not_answer:
@@ -226,14 +261,15 @@ _FAITHFUL = frozenset(str(grade) for grade in FAITHFUL)
 # -- columns ----------------------------------------------------------------------------------------------------
 
 
-def _columns(pairs: Sequence[Pair], meanings: Meanings | None) -> tuple[Column, ...]:
-    given = _given(pairs)
+def _columns(pairs: Sequence[Pair], meanings: Meanings | None, read: _Read) -> tuple[Column, ...]:
+    given, batch = _given(pairs), read.answers
     production, replayed = [pair.production for pair in pairs], [pair.replay for pair in pairs]
-    texts = [pair.production_answer for pair in pairs], [pair.replay_answer for pair in pairs]
-    answers = compare_answers(*texts, given=_given_answers(pairs, given))
+    answers = compare_answers(batch, english_answers())
     return (
         *answers,
-        *(() if meanings is None else (compare_meanings(*texts, answers[0], meanings),)),
+        compare_grounding(batch, [pair.grounds for pair in pairs]),
+        *compare_stances([ours for ours, _ in read.stances], [theirs for _, theirs in read.stances], given=batch.given),
+        *(() if meanings is None else (compare_meanings(batch.production, batch.replay, answers[0], meanings),)),
         *(overridden(scores, given) for scores in compare_calls([pair.calls for pair in pairs])),
         *compare_claims([pair.claims for pair in pairs], given=_given_answers(pairs, given)),
         *compare_guardrails([_decisions(pair) for pair in pairs], given=given),
@@ -316,15 +352,27 @@ def _prefixes(attempt: Attempt | None) -> dict[str, int]:
 # -- evidence ---------------------------------------------------------------------------------------------------
 
 
-def _evidence(pair: Pair, rules: Sequence[Rule]) -> tuple[Evidence, ...]:
-    if not any(rule.kinds for rule in rules):
-        return ()
-    return (
-        *explain_calls(pair.calls),
-        *explain_claims(pair.claims),
-        *explain_guardrails(_decisions(pair)),
-        *pair.exam.lines(),
-    )
+def _evidence(pair: Pair, rules: Sequence[Rule], stances: StancePair) -> tuple[Evidence, ...]:
+    """Only of what is to be shown: most of it costs more than the scores."""
+    wanted = {kind for rule in rules for kind in rule.kinds}
+    texts = pair.production_answer, pair.replay_answer
+    found: list[Evidence] = []
+    if wanted & _STANCE:
+        found += explain_stances(*stances, texts)
+    if wanted & _SENTENCES:
+        found += explain_sentences(*texts, english_answers())
+    if wanted & _GROUNDING:
+        found += explain_grounding(*texts, pair.grounds)
+    if wanted - _STANCE - _SENTENCES - _GROUNDING:
+        found += explain_calls(pair.calls)
+        found += explain_claims(pair.claims)
+        found += explain_guardrails(_decisions(pair))
+        found += pair.exam.lines()
+    return tuple(found)
+
+
+_STANCE, _SENTENCES = frozenset({"stance"}), frozenset({"number_substituted", "polarity_flip"})
+_GROUNDING = frozenset({"ungrounded"})
 
 
 def _flag(rule: Rule, lines: Sequence[Evidence]) -> Flag:

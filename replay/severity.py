@@ -49,9 +49,17 @@ RULES: tuple[Rule, ...] = (
     Rule("handoff_extra", 2, "tools.handoff.extra", "hands over where production did not", ("handoff_extra",)),
     Rule("handoff_missing", 2, "tools.handoff.missing", "keeps what production handed over", ("handoff_missing",)),
     Rule("claim_unmatched", 2, "claims.unmatched", "says it was done; other things were", ("claim_unmatched",)),
+    Rule("newly_refuses", 2, "answer.newly_refuses", "refuses where production did not", ("stance",)),
+    Rule("newly_answers", 2, "answer.newly_answers", "answers where production refused", ("stance",)),
+    Rule("number_substituted", 2, "answer.substituted", "names another number in its place", ("number_substituted",)),
+    Rule("polarity_flip", 2, "answer.polarity", "says the contrary", ("polarity_flip",)),
     Rule("did_not_answer", 2, "answer.lexical", "calls a tool where production answered", (), "did_not_answer"),
     # A stub said so, and the candidate repeats it; how likely that is, `write_extra` and coverage tell.
     Rule("claim_assumed", 1, "claims.assumed", "says it was done, as only a stub said", ("claim_assumed",)),
+    # What a model worked out itself stands nowhere either.
+    Rule("ungrounded_numbers", 1, "answer.ungrounded", "names numbers that it had from nowhere", ("ungrounded",)),
+    # Questions back and hedges are noise between two runs of one release; a refusal has a rule of its own.
+    Rule("stance_changed", 1, "answer.stance", "takes another stance", ("stance",)),
     Rule("invalid_call", 1, "tools.invalid", "more calls that break their contract", ("invalid_call",)),
     Rule("outcome_unknown", 1, "expected.regressed", "its expected outcome cannot be told", _UNTOLD, "unknown"),
     Rule("failed_calls", 1, "tools.failed", "more calls that fail"),

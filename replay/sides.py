@@ -16,12 +16,14 @@ from msgspec import structs
 
 from comparators.calls import CallEvent, CallPair, Effect
 from comparators.claims import ClaimPair
+from comparators.grounding import Grounds
 from comparators.steps import Step, StepPair
 from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
 from replay.deeds import conversation_claims, recorded_claims, replayed_claims
 from replay.execution import Attempt, Plan, Taken, add_usage
 from replay.expected import NOT_EXAMINED, Examined, recorded_exam, replayed_exam
+from replay.grounds import recorded_grounds, replayed_grounds
 from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
 from replay.recorded import RecordedCall, RecordedStep, recorded_steps
@@ -80,6 +82,7 @@ class Pair:
     censored: bool = False
     guarded: bool = True
     exam: Examined = NOT_EXAMINED
+    grounds: Grounds = tuple
 
 
 def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | None, guarded: bool) -> Pair:
@@ -116,6 +119,7 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
         censored=stopped,
         guarded=guarded or any(isinstance(step, Guardrail) for step in plan.trace.steps),
         exam=exam,
+        grounds=replayed_grounds(plan, steps, attempt.taken, forced=forced),
     )
 
 
@@ -144,6 +148,7 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
         steps=_timed(*views, by_number=False),
         guarded=any(isinstance(step, Guardrail) for step in (*production.steps, *candidate.steps)),
         exam=exam,
+        grounds=recorded_grounds(candidate, theirs),
     )
 
 

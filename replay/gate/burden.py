@@ -19,11 +19,6 @@ STAFF_MINUTES = "staff_minutes"
 _Event: TypeAlias = Callable[[Side], bool]
 
 
-def hands_over(side: Side) -> bool:
-    """By a tool of its own, or because a guardrail says so."""
-    return any(call.effect == "handoff" for call in side.calls) or side.decisions.get("escalate", 0) > 0
-
-
 def asks_for_approval(side: Side) -> bool:
     return side.decisions.get("needs_approval", 0) > 0
 
@@ -33,7 +28,7 @@ def _takes(stance: str) -> _Event:
 
 
 EVENTS: Mapping[str, tuple[str, _Event]] = {
-    "escalation": ("hands the request over to a person or another team", hands_over),
+    "escalation": ("hands the request over to a person or another team", lambda side: side.hands_over),
     "approval_request": ("asks a person to approve an action", asks_for_approval),
     "refusal": ("says that it will not or cannot help", _takes("refuses")),
     "clarification": ("asks the user a question back", _takes("asks")),

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from comparators.spec import DIMENSION, Status
 from replay.comparison import Comparison, Side
-from replay.gate.burden import EVENTS, STAFF_MINUTES, hands_over, staff_minutes
+from replay.gate.burden import EVENTS, STAFF_MINUTES, staff_minutes
 from replay.severity import RULE_WORDS
 
 #: `event` and `share` lie in [0, 1]; a `quantity` is at least 0, in `unit`.
@@ -118,7 +118,7 @@ def _fails(side: Side) -> float:
 
 def _is_silent(side: Side) -> float:
     """Whether the user got neither an answer nor a hand-over."""
-    return float(side.answer is None and not hands_over(side))
+    return float(side.answer is None and not side.hands_over)
 
 
 def _misses(side: Side) -> float | None:

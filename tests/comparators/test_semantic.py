@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comparators.answerbatch import AnswerBatch
 from comparators.answers import compare_answers
+from comparators.answerwords import english_answers
 from comparators.semantic import MAX_CHARACTERS, Meanings, compare_meanings
 from comparators.spec import Status
 
 TEXTS = st.one_of(st.none(), st.sampled_from(["", "the laptop was wiped", "the laptop was not wiped", "a lost phone", "\ud800", "zero"]))
+
+
+def compared(production, replay, *, given=None):
+    return compare_answers(AnswerBatch(production, replay, given), english_answers())
 
 
 def letters(texts):
@@ -23,7 +29,7 @@ def letters(texts):
 
 def scored(pairs, meanings):
     production, replay = [one for one, _ in pairs], [other for _, other in pairs]
-    return compare_meanings(production, replay, compare_answers(production, replay)[0], meanings)
+    return compare_meanings(production, replay, compared(production, replay)[0], meanings)
 
 
 def by_hand(one, other):
@@ -38,7 +44,7 @@ def by_hand(one, other):
 @settings(deadline=None)
 def test_it_is_one_minus_the_cosine_where_the_wordings_differ(pairs):
     production, replay = [one for one, _ in pairs], [other for _, other in pairs]
-    wording = compare_answers(production, replay)[0]
+    wording = compared(production, replay)[0]
     found = scored(pairs, Meanings(letters))
     for row, (one, other) in enumerate(pairs):
         if wording.value[row] > 0 and one is not None and other is not None:

@@ -6,17 +6,21 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comparators.answerbatch import AnswerBatch
 from comparators.answers import compare_answers
+from comparators.answerwords import english_answers
 from comparators.claims import ClaimPair, compare_claims
 from comparators.claimsupport import ClaimSide
 from comparators.claimwords import Lexicon, ToolWords
 from comparators.cost import Spending, compare_cost
 from comparators.expected import compare_expected
+from comparators.grounding import compare_grounding
 from comparators.guardrails import DecisionPair, compare_guardrails
 from comparators.language import english
 from comparators.latency import Times, compare_latency
 from comparators.semantic import Meanings, compare_meanings
 from comparators.spec import DIMENSION, DIMENSIONS, Status, column, overridden, statuses
+from comparators.stance import Records, compare_stances, stance_of
 from comparators.steps import StepPair, compare_steps
 from comparators.toolcalls import compare_calls
 from tests.comparators.test_answers import ANSWERS
@@ -29,9 +33,13 @@ def all_columns(answers, calls):
     nothing = [np.full(len(calls), np.nan)] * 4
     claims = [ClaimPair(*map(ClaimSide.of, pair), WIPING) for pair in answers]
     texts = [[pair[side] for pair in answers] for side in (0, 1)]
-    worded = compare_answers(*texts)
+    batch = AnswerBatch(*texts)
+    worded = compare_answers(batch, english_answers())
+    stances = [[stance_of(text, Records(), english_answers()) for text in side] for side in batch.normal]
     return (
         *worded,
+        compare_grounding(batch, [tuple] * len(answers)),
+        *compare_stances(*stances),
         compare_meanings(*texts, worded[0], Meanings(lambda every: np.array([[len(text), 1.0] for text in every]))),
         *compare_calls(calls),
         *compare_claims(claims),

@@ -1,0 +1,81 @@
+"""A batch of answers as comparators read it: what every one of them needs, worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from comparators.alignment import Aligned, align_all
+from comparators.numbers import Figure, figures
+from comparators.spec import Bools, Status, Statuses
+from comparators.text import normalise_all
+
+
+@dataclass(frozen=True)
+class AnswerBatch:
+    """Answers of both sides, null = there was none. Where `given` is not `SCORED`, texts are not read."""
+
+    production: Sequence[str | None]
+    replay: Sequence[str | None]
+    given: Statuses | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.production) != len(self.replay):
+            raise ValueError(f"{len(self.production)} answers of production for {len(self.replay)} of the replay")
+
+    @cached_property
+    def answers(self) -> Bools:
+        """How many sides answered, int64[pairs]; 0 where texts are not to be read."""
+        wanted = np.ones(len(self.production), np.bool_) if self.given is None else self.given == Status.SCORED
+        said = [(one is not None) + (other is not None) for one, other in self._pairs]
+        counted: Bools = np.array(said, np.int64) * wanted
+        return counted
+
+    @cached_property
+    def both(self) -> list[int]:
+        """The rows in which both sides answered."""
+        return list(map(int, np.flatnonzero(self.answers == 2)))
+
+    @cached_property
+    def normal(self) -> tuple[list[str | None], list[str | None]]:
+        """Both sides in normal form; null where there is no answer, or none that is to be read."""
+        read = self.answers > 0
+        sides = [[text if use else None for text, use in zip(side, read.tolist(), strict=True)] for side in self._sides]
+        told = iter(normalise_all([text for side in sides for text in side if text is not None]))
+        production, replay = ([None if text is None else next(told) for text in side] for side in sides)
+        return production, replay
+
+    @cached_property
+    def left(self) -> list[str]:
+        """Production's answers in normal form, where both answered."""
+        return [text for row in self.both if (text := self.normal[0][row]) is not None]
+
+    @cached_property
+    def right(self) -> list[str]:
+        """The replay's answers in normal form, where both answered."""
+        return [text for row in self.both if (text := self.normal[1][row]) is not None]
+
+    @cached_property
+    def figures(self) -> tuple[list[list[Figure]], list[list[Figure]]]:
+        """Numbers and ids of both sides, where both answered. Equal texts have equal ones."""
+        left, right = self.left, self.right
+        other = [row for row, (one, two) in enumerate(zip(left, right, strict=True)) if one != two]
+        found = figures([*left, *(right[row] for row in other)])
+        theirs = dict(zip(other, found[len(left) :], strict=True))
+        return found[: len(left)], [theirs.get(row, found[row]) for row in range(len(left))]
+
+    def aligned(self, wanted: Sequence[int]) -> list[list[Aligned] | None]:
+        """Changed sentences of some pairs, by their place among `both`."""
+        rows = [self.both[place] for place in wanted]
+        return align_all([(self.production[row] or "", self.replay[row] or "") for row in rows])
+
+    @property
+    def _pairs(self) -> list[tuple[str | None, str | None]]:
+        return list(zip(self.production, self.replay, strict=True))
+
+    @property
+    def _sides(self) -> tuple[Sequence[str | None], Sequence[str | None]]:
+        return self.production, self.replay

@@ -1,0 +1,51 @@
+"""What a language contributes to reading answers: cues of negation, opposites, and phrases of stance, as data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class AnswerWords:
+    """Words and phrases in normal form (`text.normalise_all`)."""
+
+    negations: frozenset[str]
+    #: Two words of which one is a negation, and which deny nothing: *not only*.
+    no_negations: frozenset[str]
+    #: Pairs of opposites. In each other's place they turn a sentence round.
+    antonyms: tuple[tuple[str, str], ...]
+    #: At the head of an answer they refuse, unless one of `abilities` stands there too: what was not found is told.
+    inabilities: tuple[str, ...]
+    abilities: tuple[str, ...]
+    #: Who answers does not stand by it.
+    uncertain: tuple[str, ...]
+    #: Questions that only round an answer off.
+    courtesies: tuple[str, ...]
+
+    @cached_property
+    def opposites(self) -> frozenset[str]:
+        return frozenset(word for pair in self.antonyms for word in pair)
+
+    @cached_property
+    def cues(self) -> frozenset[str]:
+        """Every word without which two sentences do not contradict each other here."""
+        return self.negations | self.opposites
+
+
+@cache
+def english_answers() -> AnswerWords:
+    """English, from the file that ships with the package."""
+    text = files("comparators").joinpath("data/english-answers.json").read_text(encoding="utf-8")
+    fields = json.loads(text)
+    return AnswerWords(
+        negations=frozenset(fields["negations"]),
+        no_negations=frozenset(fields["no_negations"]),
+        antonyms=tuple((one, other) for one, other in fields["antonyms"]),
+        inabilities=tuple(fields["inabilities"]),
+        abilities=tuple(fields["abilities"]),
+        uncertain=tuple(fields["uncertain"]),
+        courtesies=tuple(fields["courtesies"]),
+    )

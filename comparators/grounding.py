@@ -1,0 +1,116 @@
+"""Numbers and ids out of nowhere: figures of an answer that stand in nothing the assistant had before it.
+
+What it had is the request with its history and context, the results of the replay's own calls, and whatever production
+told the user. This is precise before it is complete. A date or a time may be written another way, so a name of digits
+and signs is grounded when all its numbers are; whole numbers up to twelve may count anything. What was worked out from
+grounded numbers (a sum, a difference) is called ungrounded all the same: it is information, not yet an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from comparators.answerbatch import AnswerBatch
+from comparators.numbers import LONGEST_NUMBER, NAME, Figure, figures, rounded
+from comparators.spec import Column, Evidence, Status, column, overridden
+from comparators.text import excerpt, normalise_all
+
+#: The texts that a replay had before it answered, asked for only where its answer holds a figure of its own.
+Grounds: TypeAlias = Callable[[], Iterable[str]]
+
+#: Characters of grounds that are read.
+MAX_CHARACTERS = 1_000_000
+#: Whole numbers up to this count things.
+_COUNTS = 12
+_DIGITS = re.compile("[0-9]+")
+_LETTER = re.compile("[a-z]")
+MAX_SHOWN, EXCERPT = 12, 300
+
+
+def compare_grounding(batch: AnswerBatch, grounds: Sequence[Grounds]) -> Column:
+    """`answer.ungrounded`: the share of the replay's figures that stand nowhere, 0 to 1.
+
+    `NOT_APPLICABLE` where one side has no answer or the replay's holds no figure; `TOO_LARGE` where there is too much
+    to look through.
+    """
+    value = np.zeros(len(grounds))
+    status = np.full(len(grounds), Status.NOT_APPLICABLE, np.uint8)
+    production, replay = batch.figures
+    for place, row in enumerate(batch.both):
+        counted = _counted(replay[place])
+        if counted:
+            alone = _ungrounded(counted, production[place], grounds[row])
+            status[row] = Status.TOO_LARGE if alone is None else Status.SCORED
+            value[row] = 0.0 if alone is None else len(alone) / len(counted)
+    return overridden(column("answer.ungrounded", value, status), batch.given)
+
+
+def explain_grounding(production: str | None, replay: str | None, grounds: Grounds) -> tuple[Evidence, ...]:
+    """The figures that stand nowhere."""
+    if production is None or replay is None:
+        return ()
+    ours, theirs = figures(normalise_all((production, replay)))
+    alone = _ungrounded(_counted(theirs), ours, grounds)
+    if not alone:
+        return ()
+    shown = ", ".join(f"{figure.value}{figure.unit}" for figure in alone[:MAX_SHOWN])
+    return (Evidence("ungrounded", added=excerpt(shown, EXCERPT)),)
+
+
+def _counted(found: Sequence[Figure]) -> list[Figure]:
+    """Each figure once, without those that may count anything."""
+    return [figure for figure in dict.fromkeys(found) if not _is_count(figure)]
+
+
+def _is_count(figure: Figure) -> bool:
+    return figure.decimals == 0 and len(figure.value) <= 2 and figure.value.isdecimal() and int(figure.value) <= _COUNTS
+
+
+def _ungrounded(these: Sequence[Figure], production: Sequence[Figure], grounds: Grounds) -> list[Figure] | None:
+    """Null where the grounds are too large to be read."""
+    known = {figure.value for figure in production}
+    open_yet = [figure for figure in these if figure.value not in known]
+    if not open_yet:
+        return []
+    texts = _bounded(grounds())
+    if texts is None:
+        return None
+    known |= _values(texts)
+    shown = {figure.decimals for figure in open_yet if figure.decimals != NAME}
+    for decimals in shown:
+        known |= {rounded(value, decimals) for value in known if _is_number(value)}
+    return [figure for figure in open_yet if not _is_known(figure, known)]
+
+
+def _bounded(texts: Iterable[str]) -> list[str] | None:
+    kept, size = [], 0
+    for text in texts:
+        size += len(text)
+        if size > MAX_CHARACTERS:
+            return None
+        kept.append(text)
+    return kept
+
+
+def _values(texts: Sequence[str]) -> set[str]:
+    """Every figure of the texts, and every run of digits in them as a number."""
+    normal = normalise_all(texts)
+    runs = {run.lstrip("0") or "0" for text in normal for run in _DIGITS.findall(text)}
+    return runs | {figure.value for found in figures(normal) for figure in found}
+
+
+def _is_number(value: str) -> bool:
+    return len(value) <= LONGEST_NUMBER and value.replace(".", "", 1).removeprefix("-").isdecimal()
+
+
+def _is_known(figure: Figure, known: set[str]) -> bool:
+    if figure.value in known or figure.value.removeprefix("-") in known:
+        return True
+    if figure.decimals != NAME or _LETTER.search(figure.value):
+        return False
+    runs = [run.lstrip("0") or "0" for run in _DIGITS.findall(figure.value)]
+    return all(run in known or int(run[:3]) <= _COUNTS for run in runs)
