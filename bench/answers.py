@@ -76,11 +76,15 @@ def cpu_seconds(work: Callable[[], object], *, seconds: float = SECONDS) -> floa
 
 def _block() -> Callable[[list[str], list[str]], object]:
     """Everything that is said of two answers: texts, grounding, stance, claims."""
-    language, lexicon, known = english_answers(), Lexicon.of(TOOLS, english()), ('{"total": 1250, "due": "2024-05-20"}',)
+    language, lexicon = english_answers(), Lexicon.of(TOOLS, english())
+    known = ('{"total": 1250, "due": "2024-05-20"}',)
 
     def block(production: list[str], replay: list[str]) -> object:
         batch = AnswerBatch(production, replay)
-        stances = [[stance_of(text, Records(), language) for text in side] for side in batch.normal]
+        stances = [
+            [stance_of(text, said, Records(), language) for text, said in zip(*side, strict=True)]
+            for side in zip(batch.normal, batch.said, strict=True)
+        ]
         claims = [
             ClaimPair(ClaimSide.of(one), ClaimSide.of(other), lexicon)
             for one, other in zip(production, replay, strict=True)

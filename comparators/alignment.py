@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from rapidfuzz import fuzz, process
@@ -21,7 +22,8 @@ SAME_SENTENCE = 50.0
 MAX_CHARACTERS, MAX_CHANGED = 100_000, 120
 _COMPARED = 300
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+# It begins with the characters it looks for, so that `re` skips to them.
+_SENTENCE_END = re.compile(r"[.!?\n](?:(?<=\n)|\s)")
 
 
 class Sentence(NamedTuple):
@@ -41,7 +43,8 @@ class Aligned(NamedTuple):
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, as they were written."""
-    return [sentence for part in _SENTENCE_END.split(text) if (sentence := part.strip())]
+    ends = [0, *(found.end() for found in _SENTENCE_END.finditer(text)), len(text)]
+    return [sentence for start, end in pairwise(ends) if (sentence := text[start:end].strip())]
 
 
 def changed(production: str, replay: str) -> tuple[list[Sentence], list[Sentence]]:
@@ -84,8 +87,8 @@ def _aligned(removed: Sequence[Sentence], added: Sequence[Sentence]) -> list[Ali
         return []
     if max(len(removed), len(added)) > MAX_CHANGED:
         return None
-    short = [[sentence.normal[:_COMPARED] for sentence in side] for side in (removed, added)]
-    similarity = process.cdist(*short, scorer=fuzz.token_sort_ratio, score_cutoff=SAME_SENTENCE)
+    short = [[" ".join(sorted(sentence.normal[:_COMPARED].split())) for sentence in side] for side in (removed, added)]
+    similarity = process.cdist(*short, scorer=fuzz.ratio, score_cutoff=SAME_SENTENCE)
     nearest, back = similarity.argmax(axis=1).tolist(), similarity.argmax(axis=0).tolist()
     return [
         Aligned(removed[row].normal, added[column].normal, (removed[row].written, added[column].written))

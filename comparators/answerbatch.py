@@ -12,6 +12,7 @@ from comparators.alignment import Aligned, align_all
 from comparators.numbers import Figure, figures
 from comparators.spec import Bools, Status, Statuses
 from comparators.text import normalise_all
+from comparators.wordscan import words_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ class AnswerBatch:
         told = iter(normalise_all([text for side in sides for text in side if text is not None]))
         production, replay = ([None if text is None else next(told) for text in side] for side in sides)
         return production, replay
+
+    @cached_property
+    def said(self) -> tuple[list[list[str]], list[list[str]]]:
+        """The words of both sides (`wordscan.words_of`); none where there is no answer to read."""
+        production, replay = self.normal
+        found = words_of([text or "" for side in (production, replay) for text in side])
+        return found[: len(production)], found[len(production) :]
+
+    @property
+    def words(self) -> list[tuple[list[str], list[str]]]:
+        """The words of both sides, where both answered."""
+        return [(self.said[0][row], self.said[1][row]) for row in self.both]
 
     @cached_property
     def left(self) -> list[str]:

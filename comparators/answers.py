@@ -100,16 +100,17 @@ def _sentencewise(
 ) -> tuple[Column, Column]:
     """Most pairs differ neither in figures on both sides nor in a cue: their sentences are not even cut."""
     swapped = [bool(one and other) for one, other in zip(missing, added, strict=True)]
-    turning = may_turn(batch.left, batch.right, words)
+    turning = may_turn(batch.words, words)
     asked = [place for place, both in enumerate(zip(swapped, turning, strict=True)) if any(both)]
     figures_, turns = np.zeros(len(swapped)), np.zeros(len(swapped))
     fits = np.ones(len(swapped), np.bool_)
-    for place, aligned in zip(asked, batch.aligned(asked), strict=True):
-        fits[place] = aligned is not None
-        if aligned and swapped[place]:
-            figures_[place] = sum(len(one) for one, _ in substitutions(aligned, missing[place], added[place]))
-        if aligned and turning[place]:
-            turns[place] = sum(turned(pair, words) for pair in aligned)
+    aligned = dict(zip(asked, batch.aligned(asked), strict=True))
+    fits[asked] = [pairs is not None for pairs in aligned.values()]
+    replaced = [place for place in asked if swapped[place] and aligned[place]]
+    found = substitutions(*([side[place] or () for place in replaced] for side in (aligned, missing, added)))
+    figures_[replaced] = [sum(len(one) for one, _ in each) for each in found]
+    for place in (place for place in asked if turning[place]):
+        turns[place] = sum(turned(pair, words) for pair in aligned[place] or ())
     return _counts("answer.substituted", batch, figures_, fits), _counts("answer.polarity", batch, turns, fits)
 
 
@@ -130,7 +131,7 @@ def explain_sentences(production: str | None, replay: str | None, words: AnswerW
     missing, added = unmatched(*figures(normalise_all((production, replay))))
     lines = [
         Evidence("number_substituted", *map(_told_figures, (gone, new), pair.written))
-        for pair, (gone, new) in zip(aligned or (), substitutions(aligned or (), missing, added), strict=True)
+        for pair, (gone, new) in zip(aligned or (), *substitutions([aligned or ()], [missing], [added]), strict=True)
         if gone
     ]
     lines += [Evidence("polarity_flip", *map(_cut, pair.written)) for pair in aligned or () if turned(pair, words)]

@@ -3,9 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
+
+from comparators.wordscan import words_of
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """Finds phrases in texts. The longest word of each is its sign: only where that is said, it is looked for."""
+
+    phrases: tuple[str, ...]
+
+    @cached_property
+    def _by_sign(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for phrase in self.phrases:
+            (words,) = words_of([phrase])
+            found.setdefault(max(words, key=len), []).append(phrase)
+        return found
+
+    def stand_in(self, text: str, said: Iterable[str]) -> bool:
+        """Whether one of them stands in a text in normal form; `said` are its words, or those of more."""
+        signs = self._by_sign.keys() & said
+        return any(phrase in text for sign in signs for phrase in self._by_sign[sign])
 
 
 @dataclass(frozen=True)
@@ -24,6 +47,14 @@ class AnswerWords:
     uncertain: tuple[str, ...]
     #: Questions that only round an answer off.
     courtesies: tuple[str, ...]
+
+    @cached_property
+    def refusing(self) -> Phrases:
+        return Phrases(self.inabilities)
+
+    @cached_property
+    def hedging(self) -> Phrases:
+        return Phrases(self.uncertain)
 
     @cached_property
     def opposites(self) -> frozenset[str]:

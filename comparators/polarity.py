@@ -6,7 +6,7 @@ a third of the wrong edits, negations far more often than opposites). It is a fl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rapidfuzz import fuzz
 
@@ -18,10 +18,9 @@ from comparators.wordscan import words_of
 SAME_BUT_FOR_CUES = 75.0
 
 
-def may_turn(production: Sequence[str], replay: Sequence[str], words: AnswerWords) -> list[bool]:
-    """Which pairs of texts in normal form hold other cues, so that their sentences are worth a look."""
-    sides = (_cues(side, words.cues) for side in (production, replay))
-    return [one != other for one, other in zip(*sides, strict=True)]
+def may_turn(said: Iterable[tuple[Sequence[str], Sequence[str]]], words: AnswerWords) -> list[bool]:
+    """Which pairs of texts, given as their words, hold other cues, so that their sentences are worth a look."""
+    return [_cues(production, words.cues) != _cues(replay, words.cues) for production, replay in said]
 
 
 def turned(pair: Aligned, words: AnswerWords) -> bool:
@@ -37,10 +36,8 @@ def turned(pair: Aligned, words: AnswerWords) -> bool:
     return not swapped and _rest_is_same(one, other, words)
 
 
-def _cues(texts: Sequence[str], cues: frozenset[str]) -> list[list[str]]:
-    return [
-        [] if cues.isdisjoint(found) else sorted(word for word in found if word in cues) for found in words_of(texts)
-    ]
+def _cues(said: Sequence[str], cues: frozenset[str]) -> list[str]:
+    return [] if cues.isdisjoint(said) else sorted(word for word in said if word in cues)
 
 
 def _negations(sentence: Sequence[str], words: AnswerWords) -> int:

@@ -38,16 +38,15 @@ class Records(NamedTuple):
     acted: bool = False
 
 
-def stance_of(answer: str | None, records: Records, words: AnswerWords) -> Stance:
-    """What an answer in normal form does; null = there was none."""
+def stance_of(answer: str | None, said: Sequence[str], records: Records, words: AnswerWords) -> Stance:
+    """What an answer in normal form does, null = there was none; `said` are its words (`wordscan.words_of`)."""
     text = answer or ""
-    head = _head(text)
-    refuses = _refuses(head, words) or (records.blocked and not records.acted)
+    refuses = _refuses(text, said, words) or (records.blocked and not records.acted)
     found = {
         "answers": bool(text) and not refuses,
         "asks": _asks(text[-_TAIL:], words),
         "escalates": records.handed_over,
-        "hedges": any(phrase in text for phrase in words.uncertain),
+        "hedges": words.hedging.stand_in(text, said),
         "refuses": refuses,
     }
     return tuple(name for name in STANCES if found[name])
@@ -103,9 +102,10 @@ def _head(text: str) -> str:
     return head[: ends[-1]] if len(ends) == _HEAD_SENTENCES else head
 
 
-def _refuses(head: str, words: AnswerWords) -> bool:
-    if not any(phrase in head for phrase in words.inabilities):
+def _refuses(text: str, said: Sequence[str], words: AnswerWords) -> bool:
+    if not words.refusing.stand_in(text[:_HEAD], said):
         return False
+    head = _head(text)
     for phrase in words.abilities:
         head = head.replace(phrase, " ")
     return any(phrase in head for phrase in words.inabilities)

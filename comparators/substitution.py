@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from comparators.alignment import Aligned
 from comparators.numbers import NAME, Figure, figures, unmatched
 
+#: Figures of production, and those of the replay in their place.
+Substitution: TypeAlias = tuple[list[Figure], list[Figure]]
+
 
 def substitutions(
-    aligned: Sequence[Aligned], missing: Sequence[Figure], added: Sequence[Figure]
-) -> list[tuple[list[Figure], list[Figure]]]:
-    """Per aligned pair of sentences the figures that took each other's place, as many on one side as on the other.
+    aligned: Sequence[Sequence[Aligned]], missing: Sequence[Sequence[Figure]], added: Sequence[Sequence[Figure]]
+) -> list[list[Substitution]]:
+    """Of each pair of answers, per aligned pair of sentences, the figures that took each other's place.
 
     Only figures without an equal in the whole other answer count (`missing`, `added`): one that moved to another
-    sentence was not replaced. A number takes the place of a number, a name that of a name: "May 24" may be "2024-05-24".
+    sentence was not replaced. A number takes the place of a number, a name that of a name, as many as there are on both
+    sides: "May 24" may be "2024-05-24".
     """
-    texts = [text for pair in aligned for text in (pair.production, pair.replay)]
-    found = iter(figures(texts))
-    gone, new = Counter(missing), Counter(added)
-    result = []
-    for _ in aligned:
-        one, other = unmatched(next(found), next(found))
-        ours, theirs = [each for each in one if gone[each]], [each for each in other if new[each]]
-        result.append(_of_one_kind(ours, theirs))
-    return result
+    found = iter(figures([text for pairs in aligned for pair in pairs for text in (pair.production, pair.replay)]))
+    return [
+        [_in_place(next(found), next(found), frozenset(gone), frozenset(new)) for _ in pairs]
+        for pairs, gone, new in zip(aligned, missing, added, strict=True)
+    ]
 
 
-def _of_one_kind(ours: Sequence[Figure], theirs: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
-    kept: tuple[list[Figure], list[Figure]] = ([], [])
+def _in_place(
+    ours: Sequence[Figure], theirs: Sequence[Figure], gone: frozenset[Figure], new: frozenset[Figure]
+) -> Substitution:
+    if gone.isdisjoint(ours) or new.isdisjoint(theirs):
+        return [], []
+    one, other = unmatched(ours, theirs)
+    return _of_one_kind([each for each in one if each in gone], [each for each in other if each in new])
+
+
+def _of_one_kind(ours: Sequence[Figure], theirs: Sequence[Figure]) -> Substitution:
+    kept: Substitution = ([], [])
     for is_name in (False, True):
         sides = [[each for each in side if (each.decimals == NAME) is is_name] for side in (ours, theirs)]
         count = min(map(len, sides))

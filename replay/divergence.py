@@ -201,12 +201,12 @@ class _Read(NamedTuple):
 def _read(pairs: Sequence[Pair]) -> _Read:
     texts = [pair.production_answer for pair in pairs], [pair.replay_answer for pair in pairs]
     batch, words = AnswerBatch(*texts, given=_given_answers(pairs, _given(pairs))), english_answers()
-    sides = zip(pairs, *batch.normal, strict=True)
-    stances = [
-        (stance_of(ours, _records(pair.production), words), stance_of(theirs, _records(pair.replay), words))
-        for pair, ours, theirs in sides
-    ]
-    return _Read(batch, stances)
+    production, replay = [pair.production for pair in pairs], [pair.replay for pair in pairs]
+    sides = (
+        [stance_of(text, told, _records(side), words) for text, told, side in zip(normal, said, acted, strict=True)]
+        for normal, said, acted in zip(batch.normal, batch.said, (production, replay), strict=True)
+    )
+    return _Read(batch, list(zip(*sides, strict=True)))
 
 
 def _records(side: Side) -> Records:

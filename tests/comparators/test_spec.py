@@ -35,7 +35,10 @@ def all_columns(answers, calls):
     texts = [[pair[side] for pair in answers] for side in (0, 1)]
     batch = AnswerBatch(*texts)
     worded = compare_answers(batch, english_answers())
-    stances = [[stance_of(text, Records(), english_answers()) for text in side] for side in batch.normal]
+    stances = [
+        [stance_of(*told, Records(), english_answers()) for told in zip(*side, strict=True)]
+        for side in zip(batch.normal, batch.said, strict=True)
+    ]
     return (
         *worded,
         compare_grounding(batch, [tuple] * len(answers)),

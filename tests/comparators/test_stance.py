@@ -10,13 +10,15 @@ from comparators.answerwords import english_answers
 from comparators.spec import Status
 from comparators.stance import STANCES, Records, compare_stances, explain_stances, stance_of
 from comparators.text import normalise
+from comparators.wordscan import words_of
 
 WORDS = english_answers()
 NOTHING = Records()
 
 
 def stance(text, records=NOTHING):
-    return stance_of(None if text is None else normalise(text), records, WORDS)
+    normal = normalise(text or "")
+    return stance_of(None if text is None else normal, words_of([normal])[0], records, WORDS)
 
 
 @pytest.mark.parametrize(
