@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from msgspec import structs
 from comparators.calls import Effect
 from comparators.expected import Expectation
 from consumers.compare import whole_conversation
+from replay.bundle import EvalCase
 from replay.comparison import Source
 from replay.contract import ArgumentRule, ToolContract, Tooling
 from replay.divergence import Job, Unscored, compare_recordings
@@ -124,6 +127,30 @@ def test_an_outcome_survives_the_wire_and_older_records_have_none():
     comparison = one(DENIES, DID)
     assert outcome(decode(type(comparison), encode(comparison))) == ((True, False), [1, 0])
     assert compared(0).replay.expected is None
+
+
+def suite(expected, **request):
+    return (EvalCase(id="case", request=request, expected=expected),)
+
+
+def test_a_case_of_the_baselines_eval_suite_holds_the_trace_it_names_to_its_expectation():
+    trace = a_trace("wipe 1", DENIED, expected={"actions": []})
+    for named, missed in (("trace-1", True), ("another", False)):
+        examined = replace(PLANNER.baseline, eval_suite=suite(WIPED, trace_id=named))
+        planner = Planner(examined, PLANNER.candidate)
+        (comparison,) = compare(finish(DENIES, trace=trace, planner=planner), planner=planner)
+        assert outcome(comparison)[0] == (not missed, not missed)
+
+
+def test_a_candidate_brings_no_expectation_of_its_own():
+    examined = replace(PLANNER.candidate, eval_suite=suite({"actions": []}, trace_id="trace-1"))
+    assert Planner(PLANNER.baseline, examined).plan(a_trace("wipe 1", DID), "free").trace.expected is None
+
+
+def test_a_case_that_names_no_trace_is_for_other_readers():
+    for request in ({"trace_id": 7}, {"messages": []}):
+        examined = replace(PLANNER.baseline, eval_suite=suite(WIPED, **request))
+        assert Planner(examined, PLANNER.candidate).plan(a_trace("wipe 1", DID), "free").trace.expected is None
 
 
 # -- the whole conversation counts
