@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -253,6 +253,7 @@ JSON = st.recursive(
 
 
 @given(st.fixed_dictionaries({}, optional={"actions": JSON | st.lists(JSON, max_size=3), "outputs": JSON}) | JSON)
+@settings(deadline=None)
 def test_any_json_is_read_or_refused(expected):
     found = expectation_of(expected, TOOLING)
     assert found is None or isinstance(found, Expectation | Unreadable)
