@@ -1,9 +1,9 @@
 """Comparators: how far a replay diverges from what production did, as columns of scores.
 
 Each comparator answers one question about many pairs at once. `compare_answers`, `compare_calls`, `compare_claims`,
-`compare_guardrails`, `compare_latency`, `compare_steps`, `compare_cost` and `compare_expected` take both sides as columns
-or sequences and return one `Column` per dimension, with a status per row; the `explain_*` beside them say of one pair,
-in words, why it fired.
+`compare_guardrails`, `compare_latency`, `compare_steps`, `compare_cost` and `compare_expected` take both sides as
+columns or sequences and return one `Column` per dimension, with a status per row; the `explain_*` beside them say of
+one pair, in words, why it fired.
 `DIMENSIONS` lists every score, its range, and which end is worse.
 
 What decides the design:
