@@ -176,15 +176,12 @@ class _Judged(NamedTuple):
 
 def _judged(pairs: Sequence[Pair]) -> list[_Judged]:
     steps = align([pair.steps for pair in pairs])
-    return [_Judged(*parts) for parts in zip(pairs, _measured(pairs, steps), slowest_steps(steps), strict=True)]
+    return [_Judged(*parts) for parts in zip(pairs, measure(pairs, steps), slowest_steps(steps), strict=True)]
 
 
-def measure(pairs: Sequence[Pair]) -> list[dict[str, Score]]:
-    """Scores of each pair: every dimension by name, with its status."""
-    return _measured(pairs, align([pair.steps for pair in pairs]))
-
-
-def _measured(pairs: Sequence[Pair], steps: Aligned) -> list[dict[str, Score]]:
+def measure(pairs: Sequence[Pair], steps: Aligned | None = None) -> list[dict[str, Score]]:
+    """Scores of each pair: every dimension by name, with its status. `steps` are theirs, if already aligned."""
+    steps = align([pair.steps for pair in pairs]) if steps is None else steps
     scored = [(column.name, _scores(column)) for column in _columns(pairs, steps)]
     return [{name: scores[row] for name, scores in scored} for row in range(len(pairs))]
 
