@@ -70,12 +70,13 @@ class Aligned(NamedTuple):
     known: Bools
 
 
-def compare_steps(aligned: Aligned, *, given: Statuses | None = None) -> Column:
-    """`latency.step`: the largest ln ratio of the model's time over aligned steps, shape (rows,).
+def compare_steps(pairs: Sequence[StepPair], *, given: Statuses | None = None) -> Column:
+    """`latency.step`: the largest ln ratio of the model's time over aligned steps, shape (n,).
 
     `NOT_APPLICABLE` where no steps could be aligned, `UNKNOWN` where none of them has both times, `TOO_LARGE` beyond
     `LARGEST_TABLE`.
     """
+    aligned = align(pairs)
     rows, at = _largest(aligned)
     value = np.zeros(aligned.rows)
     value[rows] = aligned.ratio[at]
@@ -86,8 +87,9 @@ def compare_steps(aligned: Aligned, *, given: Statuses | None = None) -> Column:
     return overridden(column("latency.step", value, status), given)
 
 
-def slowest_steps(aligned: Aligned) -> list[Slowest | None]:
+def slowest_steps(pairs: Sequence[StepPair]) -> list[Slowest | None]:
     """Where each score of `compare_steps` comes from; null where there is none."""
+    aligned = align(pairs)
     found: list[Slowest | None] = [None] * aligned.rows
     rows, at = _largest(aligned)
     numbers = (aligned.production, aligned.replay, aligned.production_ns, aligned.replay_ns)

@@ -22,7 +22,7 @@ from comparators.explain import explain_calls
 from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails, transitions
 from comparators.latency import Times, compare_latency
 from comparators.spec import COMPARATOR_SET, Column, Evidence, Floats, Status, Statuses, overridden
-from comparators.steps import Aligned, Slowest, align, compare_steps, slowest_steps
+from comparators.steps import Slowest, compare_steps, slowest_steps
 from comparators.toolcalls import compare_calls
 from replay.comparison import Comparison, Coverage, EvidenceLine, Flag, Score, Side, SlowestStep, Source, replace
 from replay.contract import Tooling
@@ -175,14 +175,13 @@ class _Judged(NamedTuple):
 
 
 def _judged(pairs: Sequence[Pair]) -> list[_Judged]:
-    steps = align([pair.steps for pair in pairs])
-    return [_Judged(*parts) for parts in zip(pairs, measure(pairs, steps), slowest_steps(steps), strict=True)]
+    slowest = slowest_steps([pair.steps for pair in pairs])
+    return [_Judged(*parts) for parts in zip(pairs, measure(pairs), slowest, strict=True)]
 
 
-def measure(pairs: Sequence[Pair], steps: Aligned | None = None) -> list[dict[str, Score]]:
-    """Scores of each pair: every dimension by name, with its status. `steps` are theirs, if already aligned."""
-    steps = align([pair.steps for pair in pairs]) if steps is None else steps
-    scored = [(column.name, _scores(column)) for column in _columns(pairs, steps)]
+def measure(pairs: Sequence[Pair]) -> list[dict[str, Score]]:
+    """Scores of each pair: every dimension by name, with its status."""
+    scored = [(column.name, _scores(column)) for column in _columns(pairs)]
     return [{name: scores[row] for name, scores in scored} for row in range(len(pairs))]
 
 
@@ -221,7 +220,7 @@ _FAITHFUL = frozenset(str(grade) for grade in FAITHFUL)
 # -- columns ----------------------------------------------------------------------------------------------------
 
 
-def _columns(pairs: Sequence[Pair], steps: Aligned) -> tuple[Column, ...]:
+def _columns(pairs: Sequence[Pair]) -> tuple[Column, ...]:
     given = _given(pairs)
     production, replayed = [pair.production for pair in pairs], [pair.replay for pair in pairs]
     return (
@@ -239,7 +238,7 @@ def _columns(pairs: Sequence[Pair], steps: Aligned) -> tuple[Column, ...]:
             given=_given_outcomes(pairs, given),
         ),
         *compare_latency(_times(production), _times(replayed), given=given),
-        compare_steps(steps, given=given),
+        compare_steps([pair.steps for pair in pairs], given=given),
         *compare_cost(_spending(production), _spending(replayed), given=given),
     )
 

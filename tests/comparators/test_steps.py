@@ -31,9 +31,8 @@ def steps(*asked: tuple[str, float | None]) -> list[Step]:
 
 def one(production: list[Step], replay: list[Step], **options: bool) -> tuple[float | str, Slowest | None]:
     pair = StepPair(production, replay, **options)
-    found = align([pair])
-    (score,) = scores([compare_steps(found)]).values()
-    return score, slowest_steps(found)[0]
+    (score,) = scores([compare_steps([pair])]).values()
+    return score, slowest_steps([pair])[0]
 
 
 def aligned(production: str, replay: str) -> list[tuple[int, int]]:
@@ -151,11 +150,11 @@ def test_as_good_as_the_slow_twin_and_the_score_is_its_largest_ratio(pair):
 @given(st.lists(PAIRS, min_size=1, max_size=6), st.randoms())
 @settings(deadline=None)
 def test_rows_are_independent(pairs, random):
-    whole, where = [compare_steps(align(pairs))], slowest_steps(align(pairs))
-    assert [bits([compare_steps(align([pair]))]) for pair in pairs] == [bits(whole, [row]) for row in range(len(pairs))]
-    assert [slowest_steps(align([pair]))[0] for pair in pairs] == where
+    whole, where = [compare_steps(pairs)], slowest_steps(pairs)
+    assert [bits([compare_steps([pair])]) for pair in pairs] == [bits(whole, [row]) for row in range(len(pairs))]
+    assert [slowest_steps([pair])[0] for pair in pairs] == where
     order = random.sample(range(len(pairs)), len(pairs))
-    assert bits([compare_steps(align([pairs[row] for row in order]))]) == bits(whole, order)
+    assert bits([compare_steps([pairs[row] for row in order])]) == bits(whole, order)
 
 
 @given(STEPS)
@@ -177,10 +176,10 @@ def test_control_without_alignment_another_step_would_be_blamed():
 
 
 def test_empty_batch_and_given_statuses():
-    assert compare_steps(align([])).value.shape == (0,)
-    assert slowest_steps(align([])) == []
+    assert compare_steps([]).value.shape == (0,)
+    assert slowest_steps([]) == []
     censored = np.array([Status.CENSORED], dtype=np.uint8)
-    assert compare_steps(align([StepPair(steps(("", 1)), steps(("", 2)))]), given=censored).status[0] == Status.CENSORED
+    assert compare_steps([StepPair(steps(("", 1)), steps(("", 2)))], given=censored).status[0] == Status.CENSORED
 
 
 def test_thousands_of_steps_are_too_large_and_a_thousand_are_not():
