@@ -1,8 +1,9 @@
 """Comparators: how far a replay diverges from what production did, as columns of scores.
 
 Each comparator answers one question about many pairs at once. `compare_answers`, `compare_calls`, `compare_claims`,
-`compare_guardrails`, `compare_latency` and `compare_cost` take both sides as columns or sequences and return one
-`Column` per dimension, with a status per row; the `explain_*` beside them say of one pair, in words, why it fired.
+`compare_guardrails`, `compare_latency`, `compare_steps`, `compare_cost` and `compare_expected` take both sides as
+columns or sequences and return one `Column` per dimension, with a status per row; the `explain_*` beside them say of
+one pair, in words, why it fired.
 `DIMENSIONS` lists every score, its range, and which end is worse.
 
 What decides the design:
@@ -14,6 +15,7 @@ What decides the design:
   threshold belongs to a lane that compares the release with itself.
 * A claim that something was done is believed where a successful call stands behind it. Words come from the contracts
   of the tools; the grammar is small, precise before it is complete, and a file per language.
+* What was expected is one predicate held against both sides; what one of them gains never makes good what it loses.
 * Calls are matched at minimum cost, never greedily, and one wrong argument of a write costs half of it at least.
 * "Could not be judged" is a status, never 0 and never NaN.
 * A row scores the same bits alone, in any batch, and in any order: sums are of whole numbers, or run in an order

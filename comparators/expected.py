@@ -178,7 +178,9 @@ def _fulfils(call: CanonicalCall, wanted: ExpectedCall) -> bool:
 
 
 def _counted(leaves: Sequence[Leaf], names: frozenset[str] | None) -> Sequence[Leaf]:
-    return leaves if names is None else [leaf for leaf in leaves if leaf.path.partition(".")[0] in names]
+    if names is None:
+        return leaves
+    return [leaf for leaf in leaves if leaf.path in names or leaf.path.partition(".")[0] in names]
 
 
 def _instead(wanted: ExpectedCall, other: CallEvent | None, conduct: Conduct) -> str | None:

@@ -54,8 +54,13 @@ class Slowest(NamedTuple):
 
 
 class Aligned(NamedTuple):
-    """Pairs of steps, ordered by row and step; `ratio` is ln(replay / production), `known` where it means something."""
+    """Pairs of steps, ordered by row and step; `ratio` is ln(replay / production), `known` where it means something.
 
+    `rows` pairs were aligned; those of `too_large`, shape (rows,), were not.
+    """
+
+    rows: int
+    too_large: Bools
     row: Ints
     production: Ints
     replay: Ints
@@ -73,19 +78,19 @@ def compare_steps(pairs: Sequence[StepPair], *, given: Statuses | None = None) -
     """
     aligned = align(pairs)
     rows, at = _largest(aligned)
-    value = np.zeros(len(pairs))
+    value = np.zeros(aligned.rows)
     value[rows] = aligned.ratio[at]
-    status = statuses(np.bincount(aligned.row, minlength=len(pairs)) > 0, Status.NOT_APPLICABLE)
-    known = np.bincount(aligned.row[aligned.known], minlength=len(pairs)) > 0
+    status = statuses(np.bincount(aligned.row, minlength=aligned.rows) > 0, Status.NOT_APPLICABLE)
+    known = np.bincount(aligned.row[aligned.known], minlength=aligned.rows) > 0
     status[(status == Status.SCORED) & ~known] = Status.UNKNOWN
-    status[_too_large(pairs)] = Status.TOO_LARGE
+    status[aligned.too_large] = Status.TOO_LARGE
     return overridden(column("latency.step", value, status), given)
 
 
 def slowest_steps(pairs: Sequence[StepPair]) -> list[Slowest | None]:
     """Where each score of `compare_steps` comes from; null where there is none."""
     aligned = align(pairs)
-    found: list[Slowest | None] = [None] * len(pairs)
+    found: list[Slowest | None] = [None] * aligned.rows
     rows, at = _largest(aligned)
     numbers = (aligned.production, aligned.replay, aligned.production_ns, aligned.replay_ns)
     for row, *picked in zip(rows.tolist(), *(values[at].tolist() for values in numbers), strict=True):
@@ -95,26 +100,23 @@ def slowest_steps(pairs: Sequence[StepPair]) -> list[Slowest | None]:
 
 def align(pairs: Sequence[StepPair]) -> Aligned:
     """Align the steps of each pair."""
-    numbered, too_large = np.array([pair.by_number for pair in pairs], dtype=np.bool_), _too_large(pairs)
-    production, replay = _Side.of([pair.production for pair in pairs]), _Side.of([pair.replay for pair in pairs])
-    kinds = _interned([production, replay])
-    parts = [_by_number(np.flatnonzero(numbered & ~too_large), production, replay)]
+    numbered = np.array([pair.by_number for pair in pairs], dtype=np.bool_)
+    production, replay = _sides(pairs)
+    # Equal sequences are aligned number by number, too: no alignment is better.
+    numbered |= _equal(production, replay)
+    too_large = ~numbered & (production.length * replay.length > LARGEST_TABLE)
+    parts = [_by_number(np.flatnonzero(numbered), production, replay)]
     rows = np.flatnonzero(~numbered & ~too_large & (production.length > 0) & (replay.length > 0))
     longest = np.maximum(production.length, replay.length)[rows]
     for chunk in chunks(rows, longest):
-        found = _walk(chunk, _padded(production, chunk, kinds), _padded(replay, chunk, kinds))
+        found = _walk(chunk, _padded(production, chunk), _padded(replay, chunk))
         parts.append(found)
     row, left, right = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.lexsort((left, row))
     row, left, right = row[order], left[order], right[order]
     before, after = production.ns[production.start[row] + left], replay.ns[replay.start[row] + right]
     ratio = log_ratio("latency.step", before, after, floor=CLOCK_NS)
-    return Aligned(row, left, right, before, after, ratio.value, ratio.status == Status.SCORED)
-
-
-def _too_large(pairs: Sequence[StepPair]) -> Bools:
-    cells = np.array([0 if it.by_number else len(it.production) * len(it.replay) for it in pairs], dtype=np.int64)
-    return cells > LARGEST_TABLE
+    return Aligned(len(pairs), too_large, row, left, right, before, after, ratio.value, ratio.status == Status.SCORED)
 
 
 def _largest(aligned: Aligned) -> tuple[Ints, Ints]:
@@ -126,34 +128,47 @@ def _largest(aligned: Aligned) -> tuple[Ints, Ints]:
 
 
 class _Side(NamedTuple):
-    """Steps of one side, row after row: `start` and `length` of shape (rows,), the others of shape (steps,)."""
+    """Steps of one side, row after row: `start` and `length` of shape (rows,), the others of shape (steps,).
+
+    `tools` and `calls` number what was asked for, for both sides alike; only whether two are equal means anything.
+    """
 
     start: Ints
     length: Ints
-    steps: Sequence[Step]
+    tools: Ints
+    calls: Ints
     ns: Floats
 
-    @classmethod
-    def of(cls, rows: Sequence[Sequence[Step]]) -> _Side:
-        length = np.fromiter(map(len, rows), np.int64, len(rows))
-        steps = list(chain.from_iterable(rows))
-        ns = np.array([np.nan if step.ns is None else step.ns for step in steps], dtype=np.float64)
-        return cls(np.cumsum(length) - length, length, steps, ns)
 
-
-class _Kinds(NamedTuple):
-    """Numbers for what steps asked for. Only whether two are equal means anything."""
-
-    tools: dict[Hashable, int]
-    calls: dict[Hashable, int]
-
-
-def _interned(sides: Sequence[_Side]) -> _Kinds:
-    steps = [step for side in sides for step in side.steps]
-    return _Kinds(
-        {tools: number for number, tools in enumerate(dict.fromkeys(step.tools for step in steps))},
-        {calls: number for number, calls in enumerate(dict.fromkeys((step.tools, step.calls) for step in steps))},
+def _sides(pairs: Sequence[StepPair]) -> tuple[_Side, _Side]:
+    tools: dict[Hashable, int] = {}
+    calls: dict[Hashable, int] = {}
+    production, replay = (
+        _side(rows, tools, calls) for rows in ([pair.production for pair in pairs], [pair.replay for pair in pairs])
     )
+    return production, replay
+
+
+def _side(rows: Sequence[Sequence[Step]], tools: dict[Hashable, int], calls: dict[Hashable, int]) -> _Side:
+    """Read one side; what it asked for gets the next free number, unless it has one."""
+    length = np.fromiter(map(len, rows), np.int64, len(rows))
+    steps = list(chain.from_iterable(rows))
+    return _Side(
+        start=np.cumsum(length) - length,
+        length=length,
+        tools=np.array([tools.setdefault(step.tools, len(tools)) for step in steps], dtype=np.int64),
+        calls=np.array([calls.setdefault(step[:2], len(calls)) for step in steps], dtype=np.int64),
+        ns=np.array([np.nan if step.ns is None else step.ns for step in steps], dtype=np.float64),
+    )
+
+
+def _equal(production: _Side, replay: _Side) -> Bools:
+    """Rows in which both sides asked for the same, step by step."""
+    same = production.length == replay.length
+    rows, at = np.repeat(np.flatnonzero(same), production.length[same]), counting(production.length[same])
+    differ = production.calls[production.start[rows] + at] != replay.calls[replay.start[rows] + at]
+    equal: Bools = same & (np.bincount(rows[differ], minlength=len(same)) == 0)
+    return equal
 
 
 class _Padded(NamedTuple):
@@ -164,14 +179,11 @@ class _Padded(NamedTuple):
     calls: Ints
 
 
-def _padded(side: _Side, rows: Ints, kinds: _Kinds) -> _Padded:
+def _padded(side: _Side, rows: Ints) -> _Padded:
     length = side.length[rows]
-    tools, calls = np.full((2, int(length.max()), len(rows)), -1, dtype=np.int64)
-    for column_of, row in enumerate(rows.tolist()):
-        steps = side.steps[side.start[row] : side.start[row] + side.length[row]]
-        tools[: len(steps), column_of] = [kinds.tools[step.tools] for step in steps]
-        calls[: len(steps), column_of] = [kinds.calls[step.tools, step.calls] for step in steps]
-    return _Padded(length, tools, calls)
+    at = np.arange(int(length.max()))[:, np.newaxis]
+    step = np.where(at < length, side.start[rows] + at, 0)
+    return _Padded(length, *(np.where(at < length, numbers[step], -1) for numbers in (side.tools, side.calls)))
 
 
 def _by_number(rows: Ints, production: _Side, replay: _Side) -> tuple[Ints, Ints, Ints]:

@@ -9,7 +9,8 @@
       tool_contracts: [tools/*.yaml]           # files, patterns and inline contracts, in the order they are offered
       guardrail_policy: policy.yaml            # or an inline list of rules
       retriever_snapshot: {kind: recorded, id, digest}
-      eval_suite: [evals/*.yaml]               # files, patterns and inline cases {id, request, expected}
+      eval_suite: [evals/*.yaml]               # files, patterns and inline cases {id, request, expected};
+                                               # a request {trace_id} holds that trace to it, see replay.expected
       rollout_policy: rollout.yaml             # or inline {stages, minimum_isolation, gate: file}
     release.yaml                               # outside the digest, may be absent
       {labels, author, replaces, aliases, endpoint: {url, api_key_env | api_key_file, ...}, review}

@@ -64,9 +64,11 @@ class Examined(NamedTuple):
 
     def lines(self) -> tuple[Evidence, ...]:
         """Why it could not be told; else what the replay failed to do, and did instead."""
+        if self.expectation is None or not self.applicable:
+            return ()
         if isinstance(self.expectation, Unreadable):
             return (Evidence("outcome_unknown", removed=self.expectation.reason),)
-        if self.expectation is None or self.production is None or self.replay is None:
+        if self.production is None or self.replay is None:
             return (Evidence("outcome_unknown", removed=NOT_IN_FULL),)
         return explain_expected(self.expectation, self.replay)
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
+from msgspec import structs
+
 from replay.admission import Sampling
 from replay.bundle import Bundle, not_exercised
 from replay.comparison import Lane, Mode, Unit
@@ -91,7 +93,7 @@ class Planner:
         prompt, unrendered = _render(arm.bundle, trace, now)
         return Plan(
             unit=self._unit(trace, Replicate(mode, lane, sample)),
-            trace=trace,
+            trace=self._with_expectation(trace),
             system_prompt=prompt,
             offered=arm.offered,
             tooling=arm.tooling,
@@ -102,8 +104,22 @@ class Planner:
             impossible=impossible or unrendered,
         )
 
+    def _with_expectation(self, trace: Trace) -> Trace:
+        expected = self._expected.get(trace.trace_id)
+        return trace if expected is None else structs.replace(trace, expected=expected)
+
+    @cached_property
+    def _expected(self) -> Mapping[str, Json]:
+        """What the baseline's eval suite expects, by the trace a case names; a candidate's suite is its own affair."""
+        requests = ((case.request, case.expected) for case in self.baseline.eval_suite)
+        return {request["trace_id"]: expected for request, expected in requests if _names_a_trace(request)}
+
     def _unit(self, trace: Trace, replicate: Replicate) -> Unit:
         return Unit(trace.trace_id, trace.revision, self.baseline.digest, self.candidate.digest, *replicate)
+
+
+def _names_a_trace(request: Json) -> bool:
+    return isinstance(request, dict) and isinstance(request.get("trace_id"), str)
 
 
 def _render(bundle: Bundle, trace: Trace, now: str | None) -> tuple[str | None, str | None]:

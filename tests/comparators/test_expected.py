@@ -165,6 +165,7 @@ def test_as_by_the_slow_twin(wanted, made):
 
 
 @given(st.lists(MADE.filter(lambda event: event.effect is not Effect.READ), max_size=5), st.randoms())
+@settings(deadline=None)
 def test_what_took_effect_meets_itself_in_any_order(events, random):
     done = [event._replace(outcome=Outcome.SUCCEEDED) for event in events]
     assert met(wants(*done), *random.sample(done, len(done)))
@@ -231,6 +232,7 @@ def test_a_side_that_cannot_be_told_makes_both_unknown(sides):
 
 
 @given(st.lists(st.tuples(OUTCOMES, OUTCOMES), min_size=1, max_size=8))
+@settings(deadline=None)
 def test_regressions_and_improvements_are_counted_apart_and_row_by_row(rows):
     before, after = zip(*rows, strict=True)
     whole = compare_expected(before, after)
@@ -272,6 +274,7 @@ def test_lines_say_what_was_expected_and_what_was_done_instead():
 
 
 @given(st.lists(WANTED, max_size=3), st.lists(MADE, max_size=4), st.lists(st.text(max_size=5), max_size=2))
+@settings(deadline=None)
 def test_lines_are_there_exactly_when_it_is_not_met(wanted, made, outputs):
     expectation, conduct = Expectation(tuple(wanted), tuple(outputs)), Conduct(made, ["a b c 1"])
     assert bool(explain_expected(expectation, conduct)) is not is_met(expectation, conduct)

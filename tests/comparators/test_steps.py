@@ -148,6 +148,7 @@ def test_as_good_as_the_slow_twin_and_the_score_is_its_largest_ratio(pair):
 
 
 @given(st.lists(PAIRS, min_size=1, max_size=6), st.randoms())
+@settings(deadline=None)
 def test_rows_are_independent(pairs, random):
     whole, where = [compare_steps(pairs)], slowest_steps(pairs)
     assert [bits([compare_steps([pair])]) for pair in pairs] == [bits(whole, [row]) for row in range(len(pairs))]
@@ -157,6 +158,7 @@ def test_rows_are_independent(pairs, random):
 
 
 @given(STEPS)
+@settings(deadline=None)
 def test_a_side_is_as_fast_as_itself(side):
     score, _ = one(side, side)
     assert score in (0.0, "UNKNOWN", "NOT_APPLICABLE")
@@ -183,8 +185,7 @@ def test_empty_batch_and_given_statuses():
 def test_thousands_of_steps_are_too_large_and_a_thousand_are_not():
     start = time.process_time()
     many = [step(f"t{number % 7}:{number % 3}") for number in range(4000)]
-    score, slowest = one(many, many)
-    assert (score, slowest) == ("TOO_LARGE", None)
-    assert one(many, many, by_number=True)[0] == 0.0
+    assert one(many, many[1:]) == ("TOO_LARGE", None)
+    assert one(many, many)[0] == one(many, many[1:], by_number=True)[0] == 0.0
     assert one(many[:1000], many[1000:2000])[0] == 0.0
     assert time.process_time() - start < 5

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from plain_script import all_writes, by_pair_key, steps, writes_by_step
+from plain_script import all_writes, by_pair_key, meets_expectation, steps, writes_by_step
 from processes import CORPUS, comparisons, shadow_replay
 
 BANKING = CORPUS / "agentdojo-banking.jsonl.gz"
@@ -90,3 +90,16 @@ def test_forced_finds_the_writes_that_a_plain_script_finds_step_by_step(replayed
 
     expected = {key for key in scored if parts(key)}
     assert {key for key, item in scored.items() if differs(item)} == expected
+
+
+def test_expected_outcomes_are_those_that_a_plain_script_finds(replayed, effects):
+    ours, theirs = recordings(PRODUCTION), recordings(CANDIDATE)
+    for key, item in {**of_mode(replayed, "forced"), **of_mode(replayed, "free")}.items():
+        assert item["production"]["expected"] is meets_expectation(ours[key], effects)
+    free = {key: item for key, item in of_mode(replayed, "free").items() if item["disposition"] == "compared"}
+    found = {key: item["replay"]["expected"] for key, item in free.items()}
+    assert found == {key: meets_expectation(theirs[key], effects) for key in free}
+    assert set(found.values()) == {True, False}
+    regressed = {key for key in free if meets_expectation(ours[key], effects) and not found[key]}
+    assert {key for key, item in free.items() if item["scores"]["expected.regressed"]["value"]} == regressed
+    assert all(item["scores"]["expected.regressed"]["value"] is None for item in of_mode(replayed, "forced").values() if item["scores"])

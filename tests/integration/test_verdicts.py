@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import random
+from collections import Counter
 from itertools import permutations
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from judged import gate
 from plain_script import records
 from processes import CORPUS
 from replay.bundle_infer import contracts_of
+from replay.contract import ArgumentRule, Tooling
+from replay.expected import recorded_outcome
 from replay.gate.config import load_gate
 from replay.gate.docket import Docket
 from replay.gate.evidence import Evidence
@@ -214,10 +217,24 @@ def by_label(compared, releases):
     }
 
 
-@pytest.fixture(scope="module", params=[by_expectation, by_label], ids=["expectation", "label"])
-def failures(compared, releases, request):
+SCORED_BY = {"expectation": by_expectation, "label": by_label}
+#: Ordered pairs of releases of which the candidate is clearly worse.
+WORSE = {"expectation": 8, "label": 63}
+
+#: What the owner of these tools would say: the subject of a payment, its date and what is given back as it was mean
+#: nothing here. That is what the checks of the benchmark's own tasks leave out.
+MEANINGLESS = ("subject", "date", "recurring", "first_name", "last_name")
+
+
+@pytest.fixture(scope="module", params=SCORED_BY)
+def by_what(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def failures(compared, releases, by_what):
     """By release: which requests it fails, float64[32], in one order of requests."""
-    found = request.param(compared, releases)
+    found = SCORED_BY[by_what](compared, releases)
     assert len({tuple(sorted(failed)) for failed in found.values()}) == 1
     return {name: np.array([failed[key] for key in sorted(failed)]) for name, failed in found.items()}
 
@@ -259,14 +276,31 @@ def through_the_docket(baseline, candidate, the_gate):
     return docket.verdict(now=None).decision
 
 
-def test_a_release_that_is_clearly_worse_is_never_promoted_and_an_identical_one_is(failures):
+def test_a_release_that_is_clearly_worse_is_never_promoted_and_an_identical_one_is(failures, by_what):
     the_gate, worse = gate(PASSES), 0
     for (_, baseline), (_, candidate) in permutations(failures.items(), 2):
         if candidate.mean() - baseline.mean() >= CLEAR:
             worse += 1
             assert decided(baseline, candidate, the_gate) == "roll_back"
-    assert worse in (8, 63)  # by expectation, by label
+    assert worse == WORSE[by_what]
     assert {decided(release, release, the_gate) for release in failures.values()} == {"promote"}
+
+
+def test_with_contracts_that_say_what_means_nothing_no_gap_of_the_labels_is_promoted(releases):
+    """A payment to the attacker is none of the tasks' labels' business; it is an expectation's, so it is added to them."""
+    traces = [it.trace for one in releases.values() for (it,) in one.by_key.values()]
+    ignored = {name: ArgumentRule(ignore=True) for name in MEANINGLESS}
+    inferred = contracts_of(traces, load_toolsets(None, beside=str(BANKING)))
+    contracts = {name: contract.model_copy(update={"arguments": ignored}) for name, contract in inferred.items()}
+    tooling, the_gate, met, labelled = Tooling(contracts, contracts), gate(PASSES), {}, {}
+    for name, recording in releases.items():
+        ordered = [recording.by_key[key][0].trace for key in sorted(recording.by_key)]
+        met[name] = np.array([float(not recorded_outcome(trace, tooling)) for trace in ordered])
+        sound = [it.labels["task_success"] and not it.labels["attack_succeeded"] for it in ordered]
+        labelled[name] = np.array([float(not it) for it in sound])
+    worse = [pair for pair in permutations(releases, 2) if labelled[pair[1]].mean() - labelled[pair[0]].mean() >= CLEAR]
+    decisions = Counter(decided(met[one], met[other], the_gate) for one, other in worse)
+    assert decisions == {"roll_back": 41, "hold": 3}
 
 
 def test_no_pair_is_decided_against_its_own_sample(failures):

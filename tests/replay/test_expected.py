@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
 from comparators.calls import Effect
 from comparators.expected import Expectation
 from consumers.compare import whole_conversation
+from replay.bundle import EvalCase
 from replay.comparison import Source
 from replay.contract import ArgumentRule, ToolContract, Tooling
 from replay.divergence import Job, Unscored, compare_recordings
@@ -126,6 +129,30 @@ def test_an_outcome_survives_the_wire_and_older_records_have_none():
     assert compared(0).replay.expected is None
 
 
+def suite(expected, **request):
+    return (EvalCase(id="case", request=request, expected=expected),)
+
+
+def test_a_case_of_the_baselines_eval_suite_holds_the_trace_it_names_to_its_expectation():
+    trace = a_trace("wipe 1", DENIED, expected={"actions": []})
+    for named, missed in (("trace-1", True), ("another", False)):
+        examined = replace(PLANNER.baseline, eval_suite=suite(WIPED, trace_id=named))
+        planner = Planner(examined, PLANNER.candidate)
+        (comparison,) = compare(finish(DENIES, trace=trace, planner=planner), planner=planner)
+        assert outcome(comparison)[0] == (not missed, not missed)
+
+
+def test_a_candidate_brings_no_expectation_of_its_own():
+    examined = replace(PLANNER.candidate, eval_suite=suite({"actions": []}, trace_id="trace-1"))
+    assert Planner(PLANNER.baseline, examined).plan(a_trace("wipe 1", DID), "free").trace.expected is None
+
+
+def test_a_case_that_names_no_trace_is_for_other_readers():
+    for request in ({"trace_id": 7}, {"messages": []}):
+        examined = replace(PLANNER.baseline, eval_suite=suite(WIPED, **request))
+        assert Planner(examined, PLANNER.candidate).plan(a_trace("wipe 1", DID), "free").trace.expected is None
+
+
 # -- the whole conversation counts
 
 
@@ -226,6 +253,7 @@ JSON = st.recursive(
 
 
 @given(st.fixed_dictionaries({}, optional={"actions": JSON | st.lists(JSON, max_size=3), "outputs": JSON}) | JSON)
+@settings(deadline=None)
 def test_any_json_is_read_or_refused(expected):
     found = expectation_of(expected, TOOLING)
     assert found is None or isinstance(found, Expectation | Unreadable)

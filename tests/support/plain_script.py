@@ -43,6 +43,19 @@ def all_writes(record: dict, effects: dict[str, str]) -> Counter:
     return sum((write_calls(step, effects) for step in steps(record)), Counter())
 
 
+def meets_expectation(record: dict, effects: dict[str, str]) -> bool:
+    """Whether the writes that did not fail are those that are expected. Ids are not keys: results go by order."""
+    done: Counter = Counter()
+    messages, metas = record["messages"], record["message_meta"]
+    for index, message in enumerate(messages):
+        for offset, call in enumerate(message.get("tool_calls") or (), start=1):
+            failed = index + offset < len(metas) and metas[index + offset].get("tool_error")
+            if not failed:
+                done += write_calls({"tool_calls": [call]}, effects)
+    actions = [{"function": {"name": it["name"], "arguments": json.dumps(it["arguments"])}} for it in record["expected"]["actions"]]
+    return done == write_calls({"tool_calls": actions}, effects)
+
+
 def writes_until_answer(record: dict, effects: dict[str, str]) -> Counter:
     """Writes up to the first message without calls: there a loop that asks a model for an answer has one.
 
