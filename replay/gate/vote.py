@@ -104,6 +104,10 @@ class _Arm(NamedTuple):
     guessed: bool
 
 
+#: Of a turn that a signal does not ask.
+_NOTHING = Bounds(0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class Ballotbox:
     """Counts the ballots of whole conversations, for one gate."""
@@ -172,7 +176,10 @@ class Ballotbox:
         if len({turn.trace_id for turn in turns}) < expected:
             return _Arm(tuple(Bounds(worst, worst) for worst in self._worst), _ABSENT, guessed=False)
         each = [
-            [bounds_of(value, turn, worst) for value, worst in zip(turn.values, self._worst, strict=True)]
+            [
+                bounds_of(value, turn, worst) if asked else _NOTHING
+                for value, worst, asked in zip(turn.values, self._worst, self._asked(turn), strict=True)
+            ]
             for turn in turns
         ]
         return _Arm(
@@ -189,6 +196,11 @@ class Ballotbox:
         if against is None:
             return None
         return _mean([_between(metric, arm, against.get(sample), place) for sample, arm in ours.items()])
+
+    def _asked(self, turn: Ballot) -> list[bool]:
+        """By signal, whether this turn is asked: an outcome is expected of the turn that ends a conversation."""
+        known = (value is not None for value in turn.production)
+        return [not signal.conditional or it for signal, it in zip(self.signals, known, strict=True)]
 
     def _is_moot(self, row: int, ballots: Sequence[Ballot]) -> bool:
         """Whether a metric asks what this conversation has no answer to, on whatever side."""
@@ -239,7 +251,13 @@ class Ballotbox:
     def _production(self, ballots: Sequence[Ballot]) -> Mapping[int, _Arm]:
         """Production itself, in the place of the lane: the same for every sample."""
         turns = {ballot.trace_id: ballot for ballot in ballots}.values()
-        each = [list(map(known_or_not, turn.production, self._worst)) for turn in turns]
+        each = [
+            [
+                known_or_not(value, worst) if asked else _NOTHING
+                for value, worst, asked in zip(turn.production, self._worst, self._asked(turn), strict=True)
+            ]
+            for turn in turns
+        ]
         arm = _Arm(tuple(reduce(Bounds.worst_of, signal) for signal in zip(*each, strict=True)), None, guessed=False)
         return {ballot.sample: arm for ballot in ballots}
 

@@ -99,6 +99,20 @@ def test_where_nothing_is_expected_an_outcome_has_no_say():
     assert ends(pair(1, side(), met, production=met), outcomes) == (0, 1)  # it was stopped before it could be told
 
 
+def test_turns_before_the_one_that_something_is_expected_of_leave_its_outcome_as_it_is():
+    outcomes = gate({"id": "expected_failed", "kind": "paired_binary", "margin": 0.01})
+    missed, met = replace(side(), expected=False), replace(side(), expected=True)
+    before = pair(1, side(), side(), conversation_id="c")
+    for ours, theirs, difference in ((missed, met, 1), (met, missed, -1), (met, met, 0)):
+        turns = [*before, *pair(2, ours, theirs, production=met, conversation_id="c")]
+        assert ends(turns, outcomes) == (difference, difference)
+    without_a_lane = [
+        compared(1, conversation_id="c", lane_probability=0.0),
+        compared(2, replay=missed, production=met, conversation_id="c", lane_probability=0.0),
+    ]
+    assert ends(without_a_lane, outcomes) == (1, 1)
+
+
 def test_a_time_from_the_future_is_that_of_its_record():
     def at(**times):
         source = Source(topic="traces", timestamp_ms=times.pop("timestamp_ms", None))
