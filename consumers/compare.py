@@ -117,6 +117,12 @@ def pairs_of(production: Recording, candidate: Recording) -> Iterator[Paired]:
         yield from (Paired(*pair) for pair in zip(ours, theirs, strict=False))
 
 
+def given_to(candidate: Recording, production: Recording) -> Recording:
+    """Production's conversations that the candidate has, too: a task it was never given is no failure of it."""
+    kept = {key: ours[: len(candidate.by_key.get(key, ()))] for key, ours in production.by_key.items()}
+    return Recording(production.name, {key: conversations for key, conversations in kept.items() if conversations})
+
+
 def compare_lane(
     production: Recording,
     candidate: Recording,

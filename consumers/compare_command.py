@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from consumers.assembly import settings_of
-from consumers.compare import Recording, bury, compare_lane, read_recording
+from consumers.compare import Recording, bury, compare_lane, given_to, read_recording
 from consumers.files import read_items
 from consumers.journal import Journal
 from consumers.run_command import exit_code, print_json, print_lines
@@ -43,13 +43,14 @@ def compare(arguments: argparse.Namespace) -> int:
     jury = _Jury(Docket(load_gate(Path(settings.gate))) if settings.gate is not None else None)
     summary = jury.summary
     with Journal.open(out, identity={**identity, "run_id": run_id}, afresh=True) as journal:
-        production = recordings[0]
+        production, candidate, *_ = recordings
+        against = (production, given_to(candidate, production))
         summary.traces = sum(recording.traces for recording in recordings)
         for recording in recordings:
             bury(recording, journal=journal, run_id=run_id, summary=summary)
-        for recording, lane in zip(recordings[1:], _LANES, strict=False):
+        for ours, recording, lane in zip(against, recordings[1:], _LANES, strict=False):
             compare_lane(
-                production,
+                ours,
                 recording,
                 contracts=contracts,
                 lane=lane,
@@ -75,14 +76,10 @@ class _Jury:
 
     docket: Docket | None
     summary: Summary = field(default_factory=Summary)
-    _tried: set[int] = field(default_factory=set)
 
     def observe(self, comparison: Comparison) -> None:
         self.summary.add(comparison)
-        if comparison.lane == "candidate":
-            self._tried.add(comparison.source.offset)
-        # A task that the candidate was never given is no failure of it.
-        if self.docket is not None and comparison.source.offset in self._tried:
+        if self.docket is not None:
             self.docket.enter(comparison)
 
     def judge(self) -> None:

@@ -10,16 +10,15 @@ Chance is seeded: the same gate gives the same results.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from math import exp, sqrt
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Literal, NamedTuple, TypeAlias
 
-from replay.comparison import Comparison, Disposition
+from replay.comparison import Comparison
 from replay.gate.config import Gate, Metric
 from replay.gate.docket import Docket
+from replay.gate.equals import Conversation, equals, measured, scales_of
 from replay.gate.finishing import Finished, as_they_finish
-from replay.gate.signals import Signal, signal_of
 from replay.gate.staged import TOPIC, Act, staged
 from replay.verdict import Decision, Verdict
 
@@ -29,22 +28,7 @@ _SEED = 20_190_301
 _LOOK_EVERY = 1.25
 _FIRST_LOOK = 10
 
-#: How often an event happens in one lane only, and in both.
-_ONE_SIDED, _BOTH = 0.02, 0.03
-#: Standard deviations of the logs of times and prices: between requests, and between two runs of one request.
-_DIFFICULTY, _NOISE = 0.5, 0.1
-
 Result: TypeAlias = Literal["passed", "failed", "not covered"]
-
-
-class Conversation(NamedTuple):
-    """One request in both lanes, and how its replays ended."""
-
-    candidate: Act
-    baseline: Act
-    failed: tuple[Disposition, Disposition] = ("compared", "compared")
-
-
 #: What a drill does to one conversation between equals.
 Change: TypeAlias = Callable[[Gate, Random, Conversation], Conversation]
 #: How comparisons reach the gate: them, and the offset below which everything is there.
@@ -142,61 +126,15 @@ def _margin(metric: Metric) -> str:
 
 def _comparisons(drill: Drill, gate: Gate) -> Iterator[tuple[Comparison, ...]]:
     """Both lanes of as many conversations as the plan has."""
-    chance, scales = Random(_SEED), _scales(gate)  # noqa: S311 - drills must repeat themselves
+    chance, scales = Random(_SEED), scales_of(gate)  # noqa: S311 - drills must repeat themselves
     for number in range(min(gate.max_pairs, MOST_PAIRS)):
-        it = drill.change(gate, chance, _equals(gate, scales, chance))
+        it = drill.change(gate, chance, equals(gate, scales, chance))
         yield (
             staged(
                 number, "candidate", it.candidate, production=it.baseline, mode=gate.mode, disposition=it.failed[0]
             ),
             staged(number, "baseline", it.baseline, mode=gate.mode, disposition=it.failed[1]),
         )
-
-
-def _equals(gate: Gate, scales: Mapping[str, float], chance: Random) -> Conversation:
-    never = {metric.measured for metric in gate.metrics if metric.kind == "zero_tolerance"}
-    candidate, baseline = dict[str, float | None](), dict[str, float | None]()
-    difficulty = chance.gauss(0.0, _DIFFICULTY)
-    for name in gate.signals:
-        drawn = (0.0, 0.0) if name in never else _DRAW[_signal(name).nature](chance, difficulty)
-        candidate[name], baseline[name] = (value * scales.get(name, 1.0) for value in drawn)
-    return Conversation(candidate, baseline)
-
-
-def _event(chance: Random, _: float) -> tuple[float, float]:
-    where = chance.random()
-    if where < _BOTH:
-        return 1.0, 1.0
-    return float(where < _BOTH + _ONE_SIDED), float(_BOTH + _ONE_SIDED <= where < _BOTH + 2 * _ONE_SIDED)
-
-
-def _share(chance: Random, _: float) -> tuple[float, float]:
-    middle = chance.uniform(0.2, 0.8)
-    return middle + chance.uniform(-0.2, 0.2), middle + chance.uniform(-0.2, 0.2)
-
-
-def _quantity(chance: Random, difficulty: float) -> tuple[float, float]:
-    return exp(difficulty + chance.gauss(0.0, _NOISE)), exp(difficulty + chance.gauss(0.0, _NOISE))
-
-
-_DRAW: Mapping[str, Callable[[Random, float], tuple[float, float]]] = {
-    "event": _event, "share": _share, "quantity": _quantity,
-}  # fmt: skip
-
-
-def _scales(gate: Gate) -> dict[str, float]:
-    """Median of each quantity: 5 % of requests are beyond a threshold, prices are a quarter of their cap."""
-    beyond = exp(1.645 * sqrt(_DIFFICULTY**2 + _NOISE**2))
-    capped = {metric.measured: metric.cap / 4 for metric in gate.metrics if metric.cap is not None}
-    limited = {metric.measured: metric.threshold / beyond for metric in gate.metrics if metric.threshold is not None}
-    plain = {name: 1_000.0 for name in gate.signals if _signal(name).nature == "quantity"}
-    return {**plain, **capped, **limited}
-
-
-def _signal(name: str) -> Signal:
-    found = signal_of(name)
-    assert found is not None  # noqa: S101 - the gate's model has checked it
-    return found
 
 
 # -- regressions ------------------------------------------------------------------------------------------------------
@@ -244,7 +182,7 @@ def _without(act: Act) -> Act:
 
 def _can_be_unknown(name: str) -> bool:
     """Events that are read off a side are always known, and so are flags."""
-    signal = _signal(name)
+    signal = measured(name)
     return signal.nature != "event" or name == "tool_mismatch" or name.startswith("score:")
 
 

@@ -36,6 +36,20 @@ def test_a_verdict_is_found_again(compared, capsys):
     assert "found again from 50 conversations" in capsys.readouterr().out
 
 
+def test_a_task_that_the_candidate_was_never_given_is_no_failure_of_it_there_neither(compared, tmp_path, capsys):
+    with gzip.open(CORPUS) as lines:
+        (tmp_path / "b.jsonl").write_bytes(b"".join(line for line in lines if json.loads(line)["task_id"] > "2"))
+    code = main([
+        "compare", str(CORPUS), str(tmp_path / "b.jsonl"), "--lane", str(CORPUS), "--gate", str(compared / "strict.yaml"),
+        "--where", "request.attributes.trial=0", "--where-b", "request.attributes.trial=1",
+        "--where-lane", "request.attributes.trial=2", "--out", str(tmp_path / "out"), "--json",
+    ])  # fmt: skip
+    verdict = json.loads(capsys.readouterr().out)["verdict"]
+    assert (code, verdict["failed"]) == (1, 0)
+    assert verdict["conversations"] < 50
+    assert main(["gate", "refold", str(tmp_path / "out")]) == 0
+
+
 def test_one_that_was_changed_by_hand_is_not(compared, tmp_path, capsys):
     summary = json.loads((compared / "out" / "summary.json").read_text())
     summary["verdict"]["decision"] = "promote"

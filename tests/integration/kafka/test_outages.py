@@ -23,9 +23,9 @@ from model_process import ModelProcess, deaf_model
 OUTAGE_SECONDS = 60
 MEGABYTE = 1_000_000
 BYTES_IN_FLIGHT = 32 << 20
-#: Interpreter and libraries, what is in flight, parsed (a trace of one long text takes some five times its bytes),
-#: and what the client fetches ahead.
-MEMORY_BOUND_KB = (200 << 10) + 5 * (BYTES_IN_FLIGHT >> 10) + 2 * (16 << 10)
+#: As the README has it: interpreter and libraries, what is in flight, parsed (a trace of one long text takes up to eight
+#: times its bytes), what waits to be committed, and what the client fetches ahead.
+MEMORY_BOUND_KB = (250 << 10) + 8 * (BYTES_IN_FLIGHT >> 10) + 6 * (8 << 10) + 2 * (16 << 10)
 #: What is not idle in an outage is bounded by less: no trace here is large.
 OUTAGE_MEMORY_BOUND_KB = 300 << 10
 

@@ -124,6 +124,14 @@ def test_two_revisions_of_a_turn_do_not_stand_for_the_one_that_is_missing():
     assert ends([*turns, *pair(3, conversation_id="c")[1:]]) == (1, 1)
 
 
+def test_turns_that_stand_in_one_line_are_turns():
+    offset = compared(1).source
+    calm = {"conversation_id": "c", "source": offset, "lane_probability": 0.0}
+    turns = [compared(1, production=LATE, **calm), compared(2, production=CALM, **calm)]
+    assert ends(turns) == (-1, -1)  # production had handed over in the first one
+    assert vote(turns).turns == 2
+
+
 def test_a_trace_that_was_sent_twice_counts_once():
     first, again = pair(1, CALM, CALM, conversation_id="c"), pair(5, LATE, CALM, conversation_id="c", trace_id="t1")
     assert ends([*first, *again]) == (0, 0)

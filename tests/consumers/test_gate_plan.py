@@ -1,0 +1,100 @@
+"""`gate plan` and `gate test` as a user types them: exit codes, words, JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from judged import pair, side
+from replay.cli import main
+from replay.wire import encode
+
+README = (Path(__file__).parent.parent.parent / "README.md").read_text()
+#: Certifiable within its plan, and stands every drill it covers.
+SOUND = 'gate: {metrics: [{id: escalation, kind: paired_binary, margin: 0.02}], max_pairs: 8000}'
+BLIND = 'gate: {metrics: [{id: escalation, kind: paired_binary, margin: 0.01}], max_pairs: 1000}'
+LAX = 'gate: {metrics: [{id: escalation, kind: paired_binary, margin: 0.10}]}'
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text):
+        path = tmp_path / "gate.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def results(tmp_path):
+    """What an earlier run wrote: a lane that escalates in one of ten conversations where production did not."""
+    late, calm = side(escalates=True), side()
+    lines = [encode(it) for number in range(100) for it in pair(number, calm, late if number % 10 == 0 else calm)]
+    (tmp_path / "comparisons.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    return str(tmp_path)
+
+
+def test_a_plan_says_pairs_days_and_money(written, capsys):
+    assert main(["gate", "plan", "--gate", written(SOUND), "--pairs-per-day", "1000", "--usd-per-conversation", "0.05", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["refused"] == []
+    assert 0 < plan["metrics"][0]["expected_pairs"] < plan["metrics"][0]["likely_pairs"] == plan["pairs"] <= 8000
+    assert (plan["days"], plan["usd"]) == (pytest.approx(plan["pairs"] / 1000), pytest.approx(plan["pairs"] * 0.05))
+    assert main(["gate", "plan", "--gate", written(SOUND)]) == 0
+    assert "money not known" in capsys.readouterr().out
+
+
+def test_a_blind_gate_is_refused_in_words(written, capsys):
+    assert main(["gate", "plan", "--gate", written(BLIND)]) == 3
+    assert "blind_metric [escalation]: with 1,000 pairs its margin of 0.01 can not be certified" in capsys.readouterr().out
+
+
+def test_an_earlier_run_says_how_much_noise_there_is_and_what_it_costs(written, results, capsys):
+    assert main(["gate", "plan", "--gate", written(SOUND), "--results", results, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    metric = plan["metrics"][0]
+    assert metric["assumed"] == "the baseline lane against itself, 100 pairs"
+    assert metric["usd"] == pytest.approx(metric["likely_pairs"] * 0.02)  # both lanes cost a cent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["plan"], "no gate"),
+        (["test"], "no gate"),
+        (["plan", "--gate", "/nowhere"], "cannot be read"),
+        (["plan", "--gate", "GATE", "--results", "/nowhere"], "no such file"),
+        (["plan", "--gate", "GATE", "--results", "LANELESS"], "no conversation has a baseline lane"),
+    ],
+)
+def test_what_cannot_be_planned_is_said(written, tmp_path, capsys, arguments, told):
+    (tmp_path / "comparisons.jsonl").write_bytes(encode(pair(1, lane_probability=0.0)[0]) + b"\n")
+    given = [{"GATE": written(SOUND), "LANELESS": str(tmp_path)}.get(it, it) for it in arguments]
+    assert main(["gate", *given]) == 3
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "nan", "inf", "much"])
+def test_amounts_are_numbers_above_nothing(written, amount):
+    with pytest.raises(SystemExit):
+        main(["gate", "plan", "--gate", written(SOUND), "--pairs-per-day", amount])
+
+
+def test_a_gate_that_lets_a_regression_through_is_exit_1_and_words(written, capsys):
+    assert main(["gate", "test", "--gate", written(LAX)]) == 1
+    told = capsys.readouterr().out
+    assert "! escalation: this gate lets it through: it tolerates as much (escalation 0.1)" in told
+    assert "not covered: 5 % of requests take three times as long" in told
+
+
+def test_the_gate_of_the_readme_stands_every_drill(written, capsys):
+    example = "gate:" + README.split("```yaml\ngate:")[1].split("```")[0]
+    assert main(["gate", "test", "--gate", written(example), "--json"]) == 0
+    results = {report["drill"]: report["result"] for report in json.loads(capsys.readouterr().out)}
+    assert results["escalation"] == results["equal"] == "passed"
+    assert "failed" not in results.values()
+
+
