@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
-.PHONY: setup demo test lint types imports check bench copier nulls kafka lock clean help
+.PHONY: setup demo test lint types imports check bench copier pairs nulls kafka lock clean help
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -35,6 +35,9 @@ bench: setup ## measure against named references in the same run
 
 copier: setup ## the copier matrix with 100,000 traces a cell (an hour)
 	REPLAY_COPIER_TRACES=100000 $(BIN)/python -m pytest -s tests/integration/kafka/test_copier.py
+
+pairs: setup ## all 272 ordered pairs of the recorded AgentDojo bundles (a minute)
+	REPLAY_ALL_PAIRS=1 $(BIN)/python -m pytest tests/integration/test_all_pairs.py
 
 nulls: setup ## false rollbacks of equal candidates, 200 runs instead of 30 (minutes)
 	REPLAY_NULL_RUNS=200 $(BIN)/python -m pytest -s tests/integration/test_nulls.py

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench import answers, claims, engine, routes, startup, toolcalls, transactions, worker
+from bench import answers, claims, engine, evidence, routes, startup, toolcalls, transactions, worker
 
-for benchmark in (startup, routes, toolcalls, answers, claims, engine, transactions, worker):
+for benchmark in (startup, routes, toolcalls, answers, claims, evidence, engine, transactions, worker):
     benchmark.main()

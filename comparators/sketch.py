@@ -7,6 +7,7 @@ the sketch of both sets of values, in whatever order they came.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from math import ceil
 
@@ -43,6 +44,12 @@ def quantile(counts: Mapping[int, int], share: float) -> float | None:
 
     The same rank as `numpy.quantile(method="higher")`.
     """
+    index = quantile_bin(counts, share)
+    return None if index is None else middle(index)
+
+
+def quantile_bin(counts: Mapping[int, int], share: float) -> int | None:
+    """The bin of that quantile. Null without values."""
     total = sum(counts.values())
     if not total:
         return None
@@ -50,5 +57,30 @@ def quantile(counts: Mapping[int, int], share: float) -> float | None:
     for index in sorted(counts):
         passed += counts[index]
         if passed > rank:
-            return middle(index)
+            return index
     raise AssertionError("a rank lies within the counts")
+
+
+def excess(candidate: Mapping[int, int], lane: Mapping[int, int], *, worse: str, share: float = 0.95) -> float | None:
+    """How much more of the candidate lies beyond the lane's quantile than of the lane itself. Null without values.
+
+    Beyond is towards the end that is `worse`, "up" or "down", and away from 0 for "" (either way). What the lane itself
+    has beyond is taken off, and not 1 - share: with ties that is less.
+    """
+    ours, theirs = (_towards(worse, counts) for counts in (candidate, lane))
+    index = quantile_bin(theirs, share)
+    if index is None or not ours:
+        return None
+    return _share_beyond(ours, index) - _share_beyond(theirs, index)
+
+
+def _towards(worse: str, counts: Mapping[int, int]) -> Mapping[int, int]:
+    """The counts by how far in that direction; bins of negative values mirror those of positive ones."""
+    turned: Counter[int] = Counter()
+    for index, number in counts.items():
+        turned[{"up": index, "down": -index}.get(worse, abs(index))] += number
+    return turned
+
+
+def _share_beyond(counts: Mapping[int, int], index: int) -> float:
+    return sum(number for place, number in counts.items() if place > index) / sum(counts.values())

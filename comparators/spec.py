@@ -65,6 +65,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension("answer.lexical", 0, 1, "", "How far do the wordings of the answers lie apart? Never a verdict alone."),
     Dimension("answer.length", -inf, inf, "", "Is the replay's answer longer (> 0) or shorter? ln of the ratio."),
     Dimension("answer.numbers", 0, 1, "up", "What share of the numbers and ids in the answers has no equal there?"),
+    Dimension("answer.semantic", 0, 1, "", "How far do the answers lie apart in meaning, as an embedding tells it?"),
     Dimension("tools.write", 0, 1, "up", "What share of the attempted writes would have changed the world otherwise?"),
     Dimension("tools.write.missing", 0, inf, "up", "How many writes of production did the replay not attempt?"),
     Dimension("tools.write.extra", 0, inf, "up", "How many writes did the replay attempt that production did not?"),

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import anyio
 
+from consumers.embedding import meanings_of
 from consumers.endpoints import endpoint_for
 from consumers.replays import Limits
 from consumers.where import all_match, parse_where
@@ -62,7 +63,7 @@ def design_of(settings: Settings) -> Design:
 
 
 def comparer_of(planner: Planner, settings: Settings) -> Comparer:
-    return Comparer(planner, settings.content, settings.max_record_bytes)
+    return Comparer(planner, settings.content, settings.max_record_bytes, meanings=meanings_of(settings.embed))
 
 
 def gate_for(baseline: Bundle, settings: Settings) -> Gate | None:
@@ -118,6 +119,7 @@ def asked_for(settings: Settings, planner: Planner, where: Iterable[str]) -> dic
         "sample_salt": settings.sample_salt,
         "any_bundle": settings.any_bundle,
         "content": settings.content,
+        "embed": settings.embed,
         "max_record_bytes": settings.max_record_bytes,
     }
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from msgspec import structs
 
+from comparators.semantic import Meanings
 from consumers.files import BadLine, Item, TraceItem, Unanswered
 from consumers.journal import Journal
 from consumers.run import dead_letter
@@ -134,6 +135,7 @@ def compare_lane(
     observe: Callable[[Comparison], None],
     summary: Summary,
     laned: bool,
+    meanings: Meanings | None = None,
 ) -> None:
     """Score every pair of one lane, write it and tell it. `laned`: there is a second recording of production."""
     tooling = Tooling(contracts, contracts)
@@ -148,6 +150,7 @@ def compare_lane(
             [(pair.production.trace, pair.candidate.trace) for pair in batch],
             tooling=tooling,
             blanks=[_blank(pair, lane, run_id, production.name, laned=laned) for pair in batch],
+            meanings=meanings,
         )
         journal.write(comparisons)
         for comparison in comparisons:

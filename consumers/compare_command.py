@@ -10,6 +10,7 @@ from pathlib import Path
 
 from consumers.assembly import settings_of
 from consumers.compare import Recording, bury, compare_lane, given_to, read_recording
+from consumers.embedding import meanings_of
 from consumers.files import read_items
 from consumers.journal import Journal
 from consumers.run_command import exit_code, print_json, print_lines
@@ -38,8 +39,9 @@ def compare(arguments: argparse.Namespace) -> int:
     recordings = _recordings(arguments, settings.max_line_bytes)
     toolsets = load_toolsets(arguments.toolsets, beside=arguments.production)
     contracts = _contracts(recordings, toolsets)
-    identity = _identity(arguments)
+    identity = {**_identity(arguments), "embed": settings.embed}
     run_id = f"compare-{sha256(dumps(identity, sort_keys=True)).hexdigest()[:24]}"
+    meanings = meanings_of(settings.embed)
     jury = _Jury(Docket(load_gate(Path(settings.gate))) if settings.gate is not None else None)
     summary = jury.summary
     with Journal.open(out, identity={**identity, "run_id": run_id}, afresh=True) as journal:
@@ -59,12 +61,16 @@ def compare(arguments: argparse.Namespace) -> int:
                 observe=jury.observe,
                 summary=summary,
                 laned=len(recordings) > len(_LANES),
+                meanings=meanings,
             )
         jury.judge()
         written = summary_json(summary, facts={"run_id": run_id}, worst=settings.worst)
         journal.summarise(written)
     if not summary.admitted:
-        raise UsageError(f"no conversation of {arguments.production} has a partner in {arguments.candidate}: see --key")
+        unread = sum(summary.dead_letters.values())
+        bad = f"{unread:,} lines could not be read (see {out}/dead-letters.jsonl), and " if unread else ""
+        pair = f"{arguments.production} has a partner in {arguments.candidate}"
+        raise UsageError(f"{bad}no conversation of {pair}: see --key")
     title = f"{arguments.production} -> {arguments.candidate}, results in {out}"
     print_json(written) if arguments.json else print_lines(summary_lines(summary, title=title, worst=settings.worst))
     return exit_code(summary)

@@ -189,10 +189,16 @@ class Replays(Generic[T]):
                 batch = [first]
                 while len(batch) < self.batch and ended.statistics().current_buffer_used:
                     batch.append(ended.receive_nowait())
-                comparisons = self._compared([item.finished for item in batch])
+                comparisons = await self._compared_apart([item.finished for item in batch])
                 tickets = (item.ticket for item in batch)
                 await self.publish([Settled(*pair) for pair in zip(comparisons, tickets, strict=True)])
                 self.unsettled -= len(batch)
+
+    async def _compared_apart(self, batch: list[Finished]) -> list[Comparison]:
+        """On a thread of its own where somebody else's function may take its time over it."""
+        if self.comparer.meanings is None:
+            return self._compared(batch)
+        return await anyio.to_thread.run_sync(self._compared, batch)
 
     def _compared(self, batch: list[Finished]) -> list[Comparison]:
         """Score a batch; if something in it breaks a comparator, score one by one and name it."""

@@ -105,6 +105,10 @@ class Side(Record, frozen=True, kw_only=True):
     answer: str | None = None
     answer_sha256: str | None = None
     calls: tuple[CallRecord, ...] = ()
+    decisions: dict[str, int] = {}
+    """What guardrails said of its calls, other than "allow": how often each."""
+    stance: tuple[str, ...] = ()
+    """What its answer does, in order: "answers", "asks", "escalates", "hedges", "refuses"."""
     model_calls: int = 0
     usage: Usage | None = None
     cost_usd: Money | None = None

@@ -19,6 +19,7 @@ from comparators.cost import Spending, compare_cost
 from comparators.explain import explain_calls
 from comparators.guardrails import Decision, DecisionPair, compare_guardrails, explain_guardrails
 from comparators.latency import Times, compare_latency
+from comparators.semantic import Meanings, compare_meanings
 from comparators.spec import COMPARATOR_SET, Column, Evidence, Floats, Status, Statuses, overridden
 from comparators.toolcalls import compare_calls
 from replay.comparison import Comparison, Coverage, EvidenceLine, Flag, Score, Side, Source, replace
@@ -70,12 +71,13 @@ class Comparer:
     content: str = "full"
     max_record_bytes: int = 256 << 10
     isolation: str = "cooperative"
+    meanings: Meanings | None = None
 
     def compare(self, batch: Sequence[Finished], *, run_id: str, now: int | None) -> list[Comparison]:
         """One comparison per finished unit, in the order given."""
         scored = [item for item in batch if _can_be_scored(item)]
         pairs = [self._pair(item) for item in scored]
-        measured = dict(zip((id(item) for item in scored), measure(pairs), strict=True))
+        measured = dict(zip((id(item) for item in scored), measure(pairs, self.meanings), strict=True))
         by_item = dict(zip((id(item) for item in scored), pairs, strict=True))
         return [
             self._comparison(item, by_item.get(id(item)), measured.get(id(item)), run_id=run_id, now=now)
@@ -136,13 +138,17 @@ class Comparer:
 
 
 def compare_recordings(
-    recordings: Sequence[tuple[Trace, Trace]], *, tooling: Tooling, blanks: Sequence[Comparison]
+    recordings: Sequence[tuple[Trace, Trace]],
+    *,
+    tooling: Tooling,
+    blanks: Sequence[Comparison],
+    meanings: Meanings | None = None,
 ) -> list[Comparison]:
     """Score two recordings of the same tasks; `blanks` say who was compared with whom, one per pair."""
     pairs = [recorded_pair(production, candidate, tooling) for production, candidate in recordings]
     return [
         fit(_filled(blank, pair, scores), content="full", max_bytes=256 << 10)
-        for blank, pair, scores in zip(blanks, pairs, measure(pairs), strict=True)
+        for blank, pair, scores in zip(blanks, pairs, measure(pairs, meanings), strict=True)
     ]
 
 
@@ -160,9 +166,9 @@ def _filled(blank: Comparison, pair: Pair, scores: dict[str, Score]) -> Comparis
     )
 
 
-def measure(pairs: Sequence[Pair]) -> list[dict[str, Score]]:
-    """Scores of each pair: every dimension by name, with its status."""
-    scored = [(column.name, _scores(column)) for column in _columns(pairs)]
+def measure(pairs: Sequence[Pair], meanings: Meanings | None = None) -> list[dict[str, Score]]:
+    """Scores of each pair: every dimension by name, with its status. `answer.semantic` only with `meanings`."""
+    scored = [(column.name, _scores(column)) for column in _columns(pairs, meanings)]
     return [{name: scores[row] for name, scores in scored} for row in range(len(pairs))]
 
 
@@ -201,15 +207,14 @@ _FAITHFUL = frozenset(str(grade) for grade in FAITHFUL)
 # -- columns ----------------------------------------------------------------------------------------------------
 
 
-def _columns(pairs: Sequence[Pair]) -> tuple[Column, ...]:
+def _columns(pairs: Sequence[Pair], meanings: Meanings | None) -> tuple[Column, ...]:
     given = _given(pairs)
     production, replayed = [pair.production for pair in pairs], [pair.replay for pair in pairs]
+    texts = [pair.production_answer for pair in pairs], [pair.replay_answer for pair in pairs]
+    answers = compare_answers(*texts, given=_given_answers(pairs, given))
     return (
-        *compare_answers(
-            [pair.production_answer for pair in pairs],
-            [pair.replay_answer for pair in pairs],
-            given=_given_answers(pairs, given),
-        ),
+        *answers,
+        *(() if meanings is None else (compare_meanings(*texts, answers[0], meanings),)),
         *(overridden(scores, given) for scores in compare_calls([pair.calls for pair in pairs])),
         *compare_claims([pair.claims for pair in pairs], given=_given_answers(pairs, given)),
         *compare_guardrails([_decisions(pair) for pair in pairs], given=given),

@@ -139,6 +139,7 @@ class Settings:
     max_line_bytes: int = setting(64 << 20, whole(1024), "longer lines of a trace file are dead letters")
     max_record_bytes: int = setting(256 << 10, whole(4096), "content of a comparison is cut to this, after scoring")
     content: str = setting("full", choice("full", "digest"), "answers and arguments on comparisons, or digests only")
+    embed: str | None = setting(None, optional(text), "package.module:function, texts to vectors: answer.semantic")
     batch: int = setting(64, whole(1), "finished replays scored at a time; scores do not depend on it")
     worst: int = setting(8, whole(0), "pairs shown in the summary")
     route_url: str | None = setting(None, optional(text), "model endpoint, in place of the one in release.yaml")

@@ -140,6 +140,7 @@ def production_side(trace: Trace, tooling: Tooling, prices: Prices | None) -> Si
         calls=tuple(
             _production_record(call, number, tooling) for number, step in enumerate(steps) for call in step.calls
         ),
+        decisions=_counted(step.decision for step in trace.steps if isinstance(step, Guardrail)),
         model_calls=len(steps),
         usage=usage,
         cost_usd=_production_cost(trace, usage, prices),
@@ -154,6 +155,7 @@ def replay_side(attempt: Attempt) -> Side:
         answer=attempt.answer,
         answer_sha256=_text_digest(attempt.answer),
         calls=tuple(_replay_record(answer, taken.step) for taken in attempt.taken for answer in taken.answers),
+        decisions=_counted(event.decision for event in _replay_decisions(attempt.taken)),
         model_calls=attempt.model_calls,
         usage=attempt.usage,
         cost_usd=_money(attempt.cost),
@@ -318,6 +320,11 @@ def _replay_decisions(taken: Sequence[Taken]) -> Iterable[DecisionEvent]:
             subject = _subject(answer.asked.tool, answer.read)
             said = answer.decision or Decision("allow")
             yield DecisionEvent(subject, said.decision, said.rule, _call_words(*answer.asked))
+
+
+def _counted(decisions: Iterable[DecisionName]) -> dict[str, int]:
+    found = Counter(str(decision) for decision in decisions if decision != "allow")
+    return dict(sorted(found.items()))
 
 
 def _call_words(tool: str, arguments: str) -> str:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from comparators.sketch import bins, excess
+from comparators.spec import DIMENSION
 from replay.comparison import DISPOSITIONS, Comparison, Flag
 from replay.exact_json import Json, loads
 from replay.grade import FAITHFUL
@@ -50,6 +52,9 @@ class Dimension:
         p50, p95 = np.quantile(values, [0.5, 0.95], method="higher")
         fired = int(np.count_nonzero(values))
         return Spread(len(values), fired, float(np.mean(np.sort(values))), float(p50), float(p95))
+
+    def sketch(self) -> Counter[int]:
+        return Counter(bins(np.frombuffer(self.values, dtype=np.float64)).tolist())
 
 
 @dataclass(slots=True)
@@ -111,6 +116,14 @@ class Fold:
         return good / calls if calls else None
 
 
+def excess_over(lane: Fold | None, candidate: Fold, name: str) -> float | None:
+    """How many more of the candidate's pairs lie beyond 95 % of the lane's, as a share; null where one is empty."""
+    ours, theirs = candidate.dimensions.get(name), None if lane is None else lane.dimensions.get(name)
+    if ours is None or theirs is None:
+        return None
+    return excess(ours.sketch(), theirs.sketch(), worse=DIMENSION[name].worse if name in DIMENSION else "")
+
+
 ENDED_EARLY = frozenset(DISPOSITIONS) - {"compared", "censored"}
 FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
 
@@ -150,6 +163,10 @@ class Summary:
         self.folds.setdefault((comparison.lane, comparison.mode), Fold()).add(comparison)
         if comparison.flags and comparison.lane == "candidate":
             self._keep(_worst(comparison))
+
+    def beside(self, lane: str, mode: str) -> Fold | None:
+        """The baseline lane of the candidate's replays of that mode: their noise."""
+        return self.folds.get(("baseline", mode)) if lane == "candidate" else None
 
     def worst(self, count: int) -> list[Worst]:
         """The worst pairs, at first one of each set of rules, worst first."""
@@ -195,15 +212,19 @@ def summary_json(summary: Summary, *, facts: Mapping[str, Json], worst: int) -> 
         "no_response": summary.no_response,
         "dead_letters": dict(sorted(summary.dead_letters.items())),
         "left": summary.left,
-        "lanes": [_fold_json(lane, mode, fold) for (lane, mode), fold in sorted(summary.folds.items())],
+        "lanes": [
+            _fold_json(lane, mode, fold, beside=summary.beside(lane, mode))
+            for (lane, mode), fold in sorted(summary.folds.items())
+        ],
         "worst": [_worst_json(item) for item in summary.worst(worst)],
     }
 
 
-def _fold_json(lane: str, mode: str, fold: Fold) -> dict[str, Json]:
+def _fold_json(lane: str, mode: str, fold: Fold, *, beside: Fold | None) -> dict[str, Json]:
     return {
         "lane": lane,
         "mode": mode,
+        "calibrated": beside is not None,
         "dispositions": _sorted(fold.dispositions),
         "severities": {str(level): fold.severities[level] for level in sorted(fold.severities)},
         "rules": _sorted(fold.rules),
@@ -215,13 +236,20 @@ def _fold_json(lane: str, mode: str, fold: Fold) -> dict[str, Json]:
         "intended_actions": fold.intended_actions,
         "usd": str(fold.usd),
         "unpriced": fold.unpriced,
-        "dimensions": {name: _dimension_json(fold.dimensions[name]) for name in sorted(fold.dimensions)},
+        "dimensions": {
+            name: _dimension_json(fold.dimensions[name], excess_over(beside, fold, name))
+            for name in sorted(fold.dimensions)
+        },
     }
 
 
-def _dimension_json(dimension: Dimension) -> dict[str, Json]:
+def _dimension_json(dimension: Dimension, more: float | None) -> dict[str, Json]:
     spread = dimension.spread()
-    return {"statuses": _sorted(dimension.statuses), **(spread._asdict() if spread else {})}
+    return {
+        "statuses": _sorted(dimension.statuses),
+        **(spread._asdict() if spread else {}),
+        **({} if more is None else {"excess": more}),
+    }
 
 
 def _worst_json(item: Worst) -> dict[str, Json]:

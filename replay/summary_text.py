@@ -7,7 +7,8 @@ from textwrap import wrap
 
 from replay.comparison import DISPOSITIONS, REFUSALS, Flag, Side
 from replay.severity import RULE_WORDS
-from replay.summary import Fold, Summary, Worst
+from replay.summary import Fold, Summary, Worst, excess_over
+from replay.terminal import clean
 from replay.verdict_text import verdict_lines
 
 #: Texts of a pair are shown up to this many characters.
@@ -34,8 +35,7 @@ def summary_lines(
     yield from _section("FINDINGS in the bundles, highest severity", findings)
     yield from _traces(summary)
     for (lane, mode), fold in sorted(summary.folds.items(), key=lambda item: _ORDER.index(item[0])):
-        noise = summary.folds.get(("baseline", mode)) if lane == "candidate" else None
-        yield from _fold(lane, mode, fold, beside=noise)
+        yield from _fold(lane, mode, fold, beside=summary.beside(lane, mode))
     yield from _worst_pairs(summary.worst(worst))
     if next_command is not None:
         yield ""
@@ -119,22 +119,27 @@ def _dimensions(fold: Fold, beside: Fold | None) -> Iterator[str]:
     """One row per dimension that differs anywhere; with a baseline lane, its figures at the end of the row."""
     rows = [(name, fold.dimensions[name].spread()) for name in sorted(fold.dimensions)]
     if any(spread is not None and spread.fired for _, spread in rows):
-        noise = "" if beside is None else f"{'noise: differ':>15}{'mean':>10}"
+        noise = "" if beside is None else f"{'noise: differ':>15}{'mean':>10}{'excess':>9}"
         yield f"  {'dimension':<28}{'pairs':>8}{'differ':>9}{'mean':>10}{'p50':>10}{'p95':>10}{noise}"
     for name, spread in rows:
         if spread is not None and spread.fired:
             share = spread.fired / spread.scored
             figures = "".join(f"{value:>10.3f}" for value in (spread.mean, spread.p50, spread.p95))
-            yield f"  {name:<28}{spread.scored:>8,}{share:>9.1%}{figures}{_noise(name, beside)}"
+            yield f"  {name:<28}{spread.scored:>8,}{share:>9.1%}{figures}{_noise(name, fold, beside)}"
+    if beside is not None and rows:
+        yield "  excess: how many more pairs than of the lane's own lie beyond 95 % of the lane's"
     yield from _named("the same in every pair", [name for name, spread in rows if spread and not spread.fired])
     yield from _named("could not be judged", [name for name, spread in rows if spread is None])
 
 
-def _noise(name: str, beside: Fold | None) -> str:
+def _noise(name: str, fold: Fold, beside: Fold | None) -> str:
     if beside is None:
         return ""
     spread = beside.dimensions[name].spread() if name in beside.dimensions else None
-    return f"{'-':>15}" if spread is None else f"{spread.fired / spread.scored:>15.1%}{spread.mean:>10.3f}"
+    more = excess_over(beside, fold, name)
+    if spread is None or more is None:
+        return f"{'-':>15}"
+    return f"{spread.fired / spread.scored:>15.1%}{spread.mean:>10.3f}{more:>+9.1%}"
 
 
 def _named(what: str, names: Sequence[str]) -> Iterator[str]:
@@ -189,13 +194,6 @@ def _told(side: Side) -> str:
     if not side.calls:
         return "(no answer)"
     return f"(no answer; last it called {clean(side.calls[-1].tool, 60)}({clean(side.calls[-1].arguments, 160)}))"
-
-
-def clean(text: str, limit: int) -> str:
-    """Trace content on a terminal: one line, no control characters that could move a cursor, cut to `limit`."""
-    flat = " ".join(text[: limit * 4].split())
-    safe = "".join(character if character.isprintable() else "\ufffd" for character in flat)
-    return safe if len(safe) <= limit and len(text) <= limit * 4 else f"{safe[:limit]}…"
 
 
 def facts_lines(facts: Mapping[str, str]) -> Iterator[str]:

@@ -66,6 +66,18 @@ class MetricEvidence(Record, frozen=True, kw_only=True):
     exemplars: tuple[str, ...] = ()
 
 
+class SliceFinding(Record, frozen=True, kw_only=True):
+    """Conversations among which a metric is worse than its margin. `log_e`: of the candidate's best case."""
+
+    attribute: str
+    value: str
+    metric: str
+    pairs: Count
+    mean: tuple[float, float]
+    log_e: float
+    exemplars: tuple[str, ...] = ()
+
+
 class Prefix(Record, frozen=True, kw_only=True):
     """What was counted: everything of this partition below `offset`."""
 
@@ -100,6 +112,9 @@ class Verdict(Record, frozen=True, kw_only=True):
     rollback_metric: str | None = None
     metrics: tuple[MetricEvidence, ...] = ()
     placebo: tuple[MetricEvidence, ...] = ()
+    slices: tuple[SliceFinding, ...] = ()
+    """Where it is worse, the surest first; of all slices times metrics that were looked at, `slices_examined`."""
+    slices_examined: Count = 0
     first_at: int | None = None
     last_at: int | None = None
     seconds_to_decision: float | None = None

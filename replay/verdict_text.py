@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from textwrap import wrap
 
-from replay.verdict import Decision, MetricEvidence, Standing, Verdict
+from replay.terminal import clean
+from replay.verdict import Decision, MetricEvidence, SliceFinding, Standing, Verdict
 
 DECISIONS: dict[Decision, str] = {"promote": "PROMOTE", "hold": "HOLD", "roll_back": "ROLL BACK"}
 _MEANING: dict[Decision, str] = {
@@ -20,6 +21,7 @@ STANDINGS: dict[Standing, str] = {
     "uncalibrated": "needs a baseline lane",
     "not_measured": "not measured",
 }
+_SLICES_SHOWN = 8
 #: Means and margins of these are shares of requests, told in percentage points.
 _POINTS = frozenset({"paired_binary", "paired_exceedance", "zero_tolerance"})
 
@@ -35,6 +37,25 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
     for metric in verdict.metrics:
         yield _row(metric)
     yield f"  a difference above 0 is worse; {_confidence(verdict)}"
+    yield from _slices(verdict)
+
+
+def _slices(verdict: Verdict) -> Iterator[str]:
+    if not verdict.slices:
+        return
+    by_id = {metric.id: metric for metric in verdict.metrics}
+    share = verdict.gate["slices"]["fdr"] if isinstance(verdict.gate, dict) else 0.1
+    looked = f"of {verdict.slices_examined:,} looked at; {share:.0%} may be chance"
+    yield f"  worse than the margin in these slices ({looked})"
+    for found in verdict.slices[:_SLICES_SHOWN]:
+        yield f"    {_slice(found, by_id[found.metric])}"
+    if len(verdict.slices) > _SLICES_SHOWN:
+        yield f"    … {len(verdict.slices) - _SLICES_SHOWN} more in the record"
+
+
+def _slice(found: SliceFinding, metric: MetricEvidence) -> str:
+    where = f"{clean(found.attribute, 40)} = {clean(found.value, 40)}"
+    return f"{found.metric:<22}{_figure(metric, sum(found.mean) / 2):>12} in {found.pairs:,} conversations with {where}"
 
 
 def _votes(verdict: Verdict) -> str:

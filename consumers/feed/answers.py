@@ -11,7 +11,8 @@ from replay.trace import Record
 class DimensionSums(Record, frozen=True, kw_only=True):
     """One score over all judged comparisons. Quantiles are off by at most 1 % of their value.
 
-    `fired` counts values other than 0; values are null when nothing was scored.
+    `fired` counts values other than 0; values are null when nothing was scored. `excess`: how many more of the
+    candidate's than of the baseline lane's lie beyond 95 % of the lane's, as a share; null without a lane.
     """
 
     statuses: dict[str, int]
@@ -20,6 +21,7 @@ class DimensionSums(Record, frozen=True, kw_only=True):
     mean: float | None
     p50: float | None
     p95: float | None
+    excess: float | None
 
 
 class ToolSums(Record, frozen=True, kw_only=True):
@@ -44,11 +46,15 @@ class Coverage(Record, frozen=True, kw_only=True):
 
 
 class LaneSums(Record, frozen=True, kw_only=True):
-    """Everything that was folded of one lane and mode of a run, within the time that was asked for."""
+    """Everything that was folded of one lane and mode of a run, within the time that was asked for.
+
+    `calibrated`: a baseline lane stands beside the candidate's, so that its noise is known.
+    """
 
     lane: str
     mode: str
     comparator_set: str
+    calibrated: bool
     not_exercised: dict[str, int]
     comparisons: int
     dispositions: dict[str, int]

@@ -154,15 +154,14 @@ def _runs(database: sqlite3.Connection, selection: Selection, window: Window) ->
     conditions, values = _conditions(selection)
     order = "ORDER BY s.run_id, s.candidate, s.lane DESC, s.mode, s.series"
     asked = f"SELECT s.* FROM series s WHERE {' AND '.join(conditions) or '1'} {order}"  # noqa: S608 - from a table
-    runs: dict[tuple[str, str, str], list[LaneSums]] = {}
+    runs: dict[tuple[str, str, str], dict[_Series, Sums]] = {}
     for row in database.execute(asked, values).fetchall():
         series = _Series(*row)
         sums = _sums(database, series.series, window)
         if sums:
-            runs.setdefault((series.run_id, series.baseline, series.candidate), []).append(
-                lane_sums(sums, lane=series.lane, mode=series.mode, comparator_set=series.comparator_set)
-            )
-    for (run_id, baseline, candidate), lanes in runs.items():
+            runs.setdefault((series.run_id, series.baseline, series.candidate), {})[series] = sums
+    for (run_id, baseline, candidate), every in runs.items():
+        lanes = list(_lanes(every))
         yield RunSums(
             run_id=run_id,
             baseline=baseline,
@@ -171,6 +170,13 @@ def _runs(database: sqlite3.Connection, selection: Selection, window: Window) ->
             watermarks=tuple(_marks(database, run_id)),
             lanes=tuple(lanes),
         )
+
+
+def _lanes(every: Mapping[_Series, Sums]) -> Iterator[LaneSums]:
+    noise = {(it.mode, it.comparator_set): sums for it, sums in every.items() if it.lane == "baseline"}
+    for it, sums in every.items():
+        beside = noise.get((it.mode, it.comparator_set)) if it.lane == "candidate" else None
+        yield lane_sums(sums, lane=it.lane, mode=it.mode, comparator_set=it.comparator_set, beside=beside)
 
 
 def _marks(database: sqlite3.Connection, run_id: str) -> Iterator[Mark]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal, localcontext
 from typing import Any, TypeAlias
 
-from comparators.sketch import quantile
+from comparators.sketch import excess, quantile
+from comparators.spec import DIMENSION
 from consumers.feed.answers import Coverage, DimensionSums, LaneSums, ToolSums
 from consumers.feed.tally import SCORE_UNIT, USD_UNIT
 from replay.summary import FAITHFUL_NAMES
@@ -15,14 +16,18 @@ from replay.summary import FAITHFUL_NAMES
 Sums: TypeAlias = Mapping[str, Mapping[str, int]]
 
 
-def lane_sums(sums: Sums, *, lane: str, mode: str, comparator_set: str) -> LaneSums:
-    """One lane and mode as it is told: quantiles from bins, fractions from whole numbers."""
+def lane_sums(sums: Sums, *, lane: str, mode: str, comparator_set: str, beside: Sums | None) -> LaneSums:
+    """One lane and mode as it is told: quantiles from bins, fractions from whole numbers.
+
+    `beside`: of the baseline lane, where this is the candidate's.
+    """
     totals = sums.get("total", {})
     dispositions = _ranked(sums, "disposition")
     return LaneSums(
         lane=lane,
         mode=mode,
         comparator_set=comparator_set,
+        calibrated=beside is not None,
         not_exercised=_ranked(sums, "not_exercised"),
         comparisons=sum(dispositions.values()),
         dispositions=dispositions,
@@ -37,7 +42,7 @@ def lane_sums(sums: Sums, *, lane: str, mode: str, comparator_set: str) -> LaneS
         usd=_usd(totals.get("usd", 0)),
         unpriced=totals.get("unpriced", 0),
         tools={tool: _tool(sums, tool) for tool in sorted(_names(sums, "tool."))},
-        dimensions={name: _dimension(sums, name) for name in sorted(_names(sums, "status."))},
+        dimensions={name: _dimension(sums, name, beside or {}) for name in sorted(_names(sums, "status."))},
     )
 
 
@@ -75,8 +80,8 @@ def _tool(sums: Sums, tool: str) -> ToolSums:
     return ToolSums(**counted, grades=_by_kind(sums, "tool.grade.", tool))
 
 
-def _dimension(sums: Sums, name: str) -> DimensionSums:
-    counts = {int(index): number for index, number in _by_kind(sums, "bin.", name).items()}
+def _dimension(sums: Sums, name: str, beside: Sums) -> DimensionSums:
+    counts, noise = _sketch(sums, name), _sketch(beside, name)
     scored = sum(counts.values())
     return DimensionSums(
         statuses=_by_kind(sums, "status.", name),
@@ -85,7 +90,12 @@ def _dimension(sums: Sums, name: str) -> DimensionSums:
         mean=sums.get("sum", {}).get(name, 0) / SCORE_UNIT / scored if scored else None,
         p50=quantile(counts, 0.5),
         p95=quantile(counts, 0.95),
+        excess=excess(counts, noise, worse=DIMENSION[name].worse if name in DIMENSION else ""),
     )
+
+
+def _sketch(sums: Sums, name: str) -> dict[int, int]:
+    return {int(index): number for index, number in _by_kind(sums, "bin.", name).items()}
 
 
 def _usd(units: int) -> str:

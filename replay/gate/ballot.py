@@ -17,6 +17,9 @@ _MS_NS = 1_000_000
 _END_OF_TIME = 2**63
 _MOST_SEVERE = 3
 _MOST_ATTRIBUTES = 20
+_MOST_TOOLS = 20
+#: The attribute under which the tools of production stand.
+TOOL = "production called"
 
 _FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
 #: Ended by the candidate or by the provider: there is nothing to score.
@@ -68,7 +71,7 @@ def ballot_of(comparison: Comparison, signals: Sequence[Signal]) -> Ballot:
         guessed=scored and _is_guessed(comparison),
         severity=max(0, min(comparison.severity, _MOST_SEVERE)),
         values=tuple(_measured(signal, signal.of_replay, comparison) if scored else None for signal in signals),
-        production=tuple(_measured(signal, signal.of_production, comparison) for signal in signals),
+        production=tuple(_of_production(signal, comparison) for signal in signals),
         cohort=_cohort(comparison),
     )
 
@@ -99,11 +102,16 @@ def worst_of(signal: Signal) -> float:
 
 
 def _served_at(comparison: Comparison) -> int | None:
-    """Null for a time that no clock could have told: one of them would close every conversation."""
-    recorded = comparison.source.timestamp_ms
-    at = comparison.production_started_at
-    at = recorded * _MS_NS if at is None and recorded is not None else at
+    """Null for a time that no clock could have told, and never later than the record was made: one time from the
+    future would close every conversation.
+    """
+    known = (comparison.production_started_at, _nanoseconds(comparison.source.timestamp_ms))
+    at = min((time for time in known if time is not None), default=None)
     return at if at is not None and 0 <= at < _END_OF_TIME else None
+
+
+def _nanoseconds(milliseconds: int | None) -> int | None:
+    return None if milliseconds is None else milliseconds * _MS_NS
 
 
 def _measured(signal: Signal, read: Reading | None, comparison: Comparison) -> float | None:
@@ -114,6 +122,13 @@ def _measured(signal: Signal, read: Reading | None, comparison: Comparison) -> f
     return value
 
 
+def _of_production(signal: Signal, comparison: Comparison) -> float | None:
+    """Times are comparable where both sides are recordings, or both replays."""
+    if signal.is_timed and comparison.mode != "recorded":
+        return None
+    return _measured(signal, signal.of_production, comparison)
+
+
 def _is_guessed(comparison: Comparison) -> bool:
     """Forced replays go on from production's own prefix: what a stub answers changes nothing there."""
     if comparison.mode == "forced":
@@ -122,10 +137,12 @@ def _is_guessed(comparison: Comparison) -> bool:
 
 
 def _cohort(comparison: Comparison) -> tuple[tuple[str, str], ...]:
-    found = []
-    for name, value in sorted(comparison.cohort.items()):
-        if isinstance(value, bool | int | str) and len(name) <= _LONGEST_ATTRIBUTE:
-            text = str(value)
-            if 0 < len(text) <= _LONGEST_ATTRIBUTE:
-                found.append((name, text))
-    return tuple(found[:_MOST_ATTRIBUTES])
+    """Short attributes of the trace, and the tools that production called."""
+    given = sorted(comparison.cohort.items())
+    plain = [(name, str(value)) for name, value in given if isinstance(value, bool | int | str)]
+    tools = [(TOOL, tool) for tool in sorted({call.tool for call in comparison.production.calls})]
+    return (*_short(plain)[:_MOST_ATTRIBUTES], *_short(tools)[:_MOST_TOOLS])
+
+
+def _short(attributes: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [each for each in attributes if all(0 < len(text) <= _LONGEST_ATTRIBUTE for text in each)]

@@ -25,6 +25,7 @@ from replay.bundle_pieces import in_words
 from replay.bundle_yaml import YamlDocument, dotted
 from replay.errors import BundleError, BundleIssue, UsageError
 from replay.exact_json import Json
+from replay.gate.burden import EVENTS, STAFF_MINUTES
 from replay.gate.signals import Nature, names_of_signals, signal_of
 
 Kind: TypeAlias = Literal[
@@ -42,9 +43,13 @@ KINDS: Mapping[Kind, tuple[frozenset[Nature], frozenset[str]]] = {
 _FIELDS = ("margin", "rel_margin", "threshold", "cap", "max_rate")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)", re.ASCII)
+#: Minutes of staff that an event costs.
+Minutes: TypeAlias = Annotated[float, Field(gt=0, le=10_000)]
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+#: Signals that see how an answer is worded, and never whether it is right.
+WORDING = frozenset({"answer_distance", "score:answer.lexical", "score:answer.length", "score:answer.semantic"})
 #: The largest gate file that is read.
 _MAX_BYTES = 1 << 20
 
@@ -117,6 +122,12 @@ class Missing(_Model):
     max_unknown_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
 
 
+class Slices(_Model):
+    """`fdr`: the share of the slices that are told to be worse which may be so by chance."""
+
+    fdr: Share = 0.1
+
+
 class Gate(_Model):
     """A whole gate. Durations are texts such as "30m"."""
 
@@ -129,6 +140,8 @@ class Gate(_Model):
     max_age: str = "24h"
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=100, strict=False)]
     missing: Missing = Missing()
+    minutes: dict[str, Minutes] = {}
+    slices: Slices = Slices()
     on_inconclusive: Literal["hold", "rollback"] = "hold"
 
     @field_validator("max_wait", "idle", "max_age")
@@ -137,6 +150,20 @@ class Gate(_Model):
         if _DURATION.fullmatch(value) is None:
             raise ValueError('expected a duration such as "90s", "30m", "24h" or "7d"')
         return value
+
+    @field_validator("minutes")
+    @classmethod
+    def _prices_events(cls, minutes: dict[str, float]) -> dict[str, float]:
+        unknown = sorted(set(minutes) - set(EVENTS))
+        if unknown:
+            raise ValueError(f"there is no event {unknown[0]!r}; expected one of {', '.join(EVENTS)}")
+        return minutes
+
+    @model_validator(mode="after")
+    def _knows_its_prices(self) -> Gate:
+        if STAFF_MINUTES in self.signals and not self.minutes:
+            raise ValueError(f"{STAFF_MINUTES} needs `minutes`, what each event costs, such as {{escalation: 12}}")
+        return self
 
     @field_validator("on_inconclusive", mode="before")
     @classmethod
@@ -152,8 +179,11 @@ class Gate(_Model):
         twins = sorted({name for name in ids if ids.count(name) > 1})
         if twins:
             raise ValueError(f"two metrics have the id {twins[0]}")
-        if not any(metric.votes for metric in metrics):
+        voting = [metric for metric in metrics if metric.votes]
+        if not voting:
             raise ValueError("no metric votes, so that nothing could stop a candidate; expected one that is blocking")
+        if all(metric.measured in WORDING for metric in voting):
+            raise ValueError("similar words may say the opposite; expected a voting metric of another kind beside them")
         return metrics
 
     @property

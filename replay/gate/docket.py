@@ -107,7 +107,7 @@ class Docket:
 
     gate: Gate
     run: Run | None = None
-    #: Traces of other bundles, and of the other mode, are replayed and are no evidence.
+    #: Traces of other bundles, of the other mode and of other runs are no evidence.
     ignored: int = 0
     complete: bool = False
     _box: Ballotbox = field(init=False)
@@ -126,7 +126,9 @@ class Docket:
         self.partition(source.topic, source.partition).enter(ballot_of(comparison, self._box.signals))
 
     def counts(self, comparison: Comparison) -> bool:
-        return comparison.admitted_as == "baseline" and comparison.mode in (self.gate.mode, "recorded")
+        """Whether a comparison can be evidence in this run."""
+        ours = self.run is None or comparison.run_id == self.run.run_id
+        return ours and comparison.admitted_as == "baseline" and comparison.mode in (self.gate.mode, "recorded")
 
     def advance(self, topic: str, partition: int, offset: int) -> None:
         """A watermark: everything of that partition below `offset` has been entered."""
@@ -153,6 +155,7 @@ class Docket:
         facts = _facts(gate, self.run, evidence)
         decision, reasons = decide(facts)
         prefixes = self._prefixes()
+        slices, examined = evidence.slices.findings(gate, evidence.uncalibrated)
         return Verdict(
             verdict_id=verdict_id(self.run.run_id, gate.digest, prefixes, complete=self.complete),
             **self.run._asdict(),
@@ -172,6 +175,8 @@ class Docket:
             rollback_metric=facts.rollback_metric,
             metrics=tuple(facts.metrics),
             placebo=tuple(facts.placebo),
+            slices=slices,
+            slices_examined=examined,
             first_at=evidence.first_at,
             last_at=evidence.last_at,
             seconds_to_decision=_seconds_left(facts),

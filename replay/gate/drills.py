@@ -140,8 +140,11 @@ def _comparisons(drill: Drill, gate: Gate) -> Iterator[tuple[Comparison, ...]]:
 # -- regressions ------------------------------------------------------------------------------------------------------
 
 _HANDS_OVER = frozenset(
-    {"escalation", "tool_mismatch", "flag:handoff_extra", "score:tools.handoff", "score:tools.handoff.extra"}
-)
+    {
+        "escalation", "staff_minutes", "tool_mismatch", "flag:handoff_extra", "score:tools.handoff",
+        "score:tools.handoff.extra",
+    }
+)  # fmt: skip
 _SWAPS = frozenset(
     {
         "tool_mismatch", "severe", "flag:write_extra", "flag:write_missing", "score:tools.write",

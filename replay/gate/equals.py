@@ -8,8 +8,9 @@ from random import Random
 from typing import NamedTuple
 
 from replay.comparison import Disposition
+from replay.gate.burden import STAFF_MINUTES
 from replay.gate.config import Gate
-from replay.gate.signals import Signal, signal_of
+from replay.gate.signals import Nature, Signal, signal_of
 from replay.gate.staged import Act
 
 #: How often an event happens in one lane only, and in both.
@@ -32,9 +33,14 @@ def equals(gate: Gate, scales: Mapping[str, float], chance: Random) -> Conversat
     candidate, baseline = dict[str, float | None](), dict[str, float | None]()
     difficulty = chance.gauss(0.0, _DIFFICULTY)
     for name in gate.signals:
-        drawn = (0.0, 0.0) if name in never else _DRAW[measured(name).nature](chance, difficulty)
+        drawn = (0.0, 0.0) if name in never else _DRAW[_drawn_as(name)](chance, difficulty)
         candidate[name], baseline[name] = (value * scales.get(name, 1.0) for value in drawn)
     return Conversation(candidate, baseline)
+
+
+def _drawn_as(name: str) -> Nature:
+    """What staff is asked to do are events, whatever they cost."""
+    return "event" if name == STAFF_MINUTES else measured(name).nature
 
 
 def _event(chance: Random, _: float) -> tuple[float, float]:
@@ -64,7 +70,7 @@ def scales_of(gate: Gate) -> dict[str, float]:
     capped = {metric.measured: metric.cap / 4 for metric in gate.metrics if metric.cap is not None}
     limited = {metric.measured: metric.threshold / beyond for metric in gate.metrics if metric.threshold is not None}
     plain = {name: 1_000.0 for name in gate.signals if measured(name).nature == "quantity"}
-    return {**plain, **capped, **limited}
+    return {**plain, **capped, **limited, STAFF_MINUTES: 1.0}
 
 
 def measured(name: str) -> Signal:

@@ -16,6 +16,7 @@ import numpy as np
 from comparators.differences import STEPS, band, certifiable, log_e_harm, log_e_safe, mean, more_pairs, places
 from comparators.spec import Ints
 from replay.gate.config import Gate, Metric
+from replay.gate.slices import Slices
 from replay.gate.vote import Ends, Vote
 from replay.verdict import MetricEvidence, Standing
 
@@ -74,6 +75,7 @@ class Evidence:
     hits: Ints = field(init=False)
     candidate: Differences = field(init=False)
     placebo: Differences = field(init=False)
+    slices: Slices = field(init=False)
 
     def __post_init__(self) -> None:
         metrics = len(self.gate.metrics)
@@ -81,6 +83,7 @@ class Evidence:
         self.exemplars = self.exemplars or [[] for _ in range(metrics)]
         self.unknown, self.hits = np.zeros(metrics, np.int64), np.zeros(metrics, np.int64)
         self.candidate, self.placebo = Differences.none(metrics), Differences.none(metrics)
+        self.slices = Slices(metrics)
 
     def fold(self, votes: Sequence[Vote]) -> None:
         """Count votes."""
@@ -88,6 +91,7 @@ class Evidence:
             return
         self.candidate.fold(_stacked([vote.difference for vote in votes]))
         self.placebo.fold(_stacked([vote.placebo for vote in votes]))
+        self.slices.fold(votes)
         for vote in votes:
             self._count(vote)
 
@@ -95,6 +99,7 @@ class Evidence:
         """Add what another partition has counted."""
         self.candidate.merge(other.candidate)
         self.placebo.merge(other.placebo)
+        self.slices.merge(other.slices)
         self.unknown += other.unknown
         self.hits += other.hits
         for name in ("conversations", "turns", "failed", "failed_alike", "guessed", "laned"):
@@ -109,7 +114,7 @@ class Evidence:
         kept = {name: getattr(self, name) for name in _KEPT}
         counts = {name: _sparse(getattr(self, name).counts) for name in ("candidate", "placebo")}
         per_metric = {"unknown": self.unknown.tolist(), "hits": self.hits.tolist()}
-        return msgspec.msgpack.encode({**kept, **per_metric, **counts})
+        return msgspec.msgpack.encode({**kept, **per_metric, **counts, "slices": self.slices.dump()})
 
     @classmethod
     def load(cls, gate: Gate, data: bytes) -> Evidence:
@@ -119,6 +124,7 @@ class Evidence:
         for name in ("candidate", "placebo"):
             places_, numbers = found[name]
             getattr(evidence, name).counts.reshape(-1)[places_] = numbers
+        evidence.slices = Slices.load(len(gate.metrics), found["slices"])
         return evidence
 
     def metrics(self) -> tuple[MetricEvidence, ...]:

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from comparators.spec import DIMENSION, Status
 from replay.comparison import Comparison, Side
+from replay.gate.burden import EVENTS, STAFF_MINUTES, hands_over, staff_minutes
 from replay.severity import RULE_WORDS
 
 #: `event` and `share` lie in [0, 1]; a `quantity` is at least 0, in `unit`.
@@ -36,9 +37,16 @@ class Signal(NamedTuple):
     of_production: Reading | None = None
     unit: str = ""
 
+    @property
+    def is_timed(self) -> bool:
+        """Measured by a clock: production's, at another time and elsewhere, says nothing about a replay's."""
+        return self.unit == "ms"
 
-def signal_of(name: str) -> Signal | None:
-    """The signal of that name; null when there is none."""
+
+def signal_of(name: str, minutes: Mapping[str, float] | None = None) -> Signal | None:
+    """The signal of that name; null when there is none. `minutes`: the prices of `staff_minutes`."""
+    if name == STAFF_MINUTES:
+        return _priced(minutes or {})
     family, _, rest = name.partition(":")
     if family == "score" and rest in DIMENSION:
         return _score_signal(rest)
@@ -49,7 +57,7 @@ def signal_of(name: str) -> Signal | None:
 
 def names_of_signals() -> str:
     """For messages."""
-    return f"{', '.join(SIGNALS)}, score:<dimension>, flag:<rule>"
+    return f"{', '.join(SIGNALS)}, {STAFF_MINUTES}, score:<dimension>, flag:<rule>"
 
 
 # -- families -------------------------------------------------------------------------------------------------------
@@ -91,8 +99,13 @@ def _both(name: str, nature: Nature, words: str, read: Callable[[Side], float | 
     )
 
 
-def _hands_over(side: Side) -> float:
-    return float(any(call.effect == "handoff" for call in side.calls))
+def _event(name: str, words: str, happens: Callable[[Side], bool]) -> Signal:
+    return _both(name, "event", words, lambda side: float(happens(side)))
+
+
+def _priced(minutes: Mapping[str, float]) -> Signal:
+    words = "time of the people behind the assistant"
+    return _both(STAFF_MINUTES, "quantity", words, lambda side: staff_minutes(side, minutes), "min")
 
 
 def _fails(side: Side) -> float:
@@ -101,7 +114,7 @@ def _fails(side: Side) -> float:
 
 def _is_silent(side: Side) -> float:
     """Whether the user got neither an answer nor a hand-over."""
-    return float(side.answer is None and not _hands_over(side))
+    return float(side.answer is None and not hands_over(side))
 
 
 def _milliseconds(side: Side) -> float | None:
@@ -147,7 +160,7 @@ _UNSAFE = ("guard_loosened", "invalid_write")
 SIGNALS: Mapping[str, Signal] = {
     signal.name: signal
     for signal in (
-        _both("escalation", "event", "hands the request over to a person or another team", _hands_over),
+        *(_event(name, *event) for name, event in EVENTS.items()),
         _both("no_answer", "event", "gives neither an answer nor a hand-over", _is_silent),
         _both("failed_calls", "event", "calls a tool that fails", _fails),
         _both("latency_ms", "quantity", "time inside the model", _milliseconds, "ms"),

@@ -29,6 +29,7 @@ class _Draft:
     scores: dict[str, Score] = field(default_factory=dict)
     flags: list[Flag] = field(default_factory=list)
     side: dict[str, object] = field(default_factory=lambda: {"answer": "done"})
+    stance: list[str] = field(default_factory=list)
     severity: int = 0
 
     def call(self, effect: str, outcome: str) -> None:
@@ -41,8 +42,11 @@ class _Draft:
         sign = -1.0 if dimension.worse == "down" and (dimension.low, dimension.high) != (0, 1) else 1.0
         self.scores[name] = Score(status="unknown") if value is None else Score(status="scored", value=sign * value)
 
+    def take(self, stance: str) -> None:
+        self.stance.append(stance)
+
     def as_side(self) -> Side:
-        return Side(calls=tuple(self.calls), **self.side)  # type: ignore[arg-type]  # by name, from the table below
+        return Side(calls=tuple(self.calls), stance=tuple(sorted(self.stance)), **self.side)  # type: ignore[arg-type]  # by name, from the table below
 
     def flag(self, rule: str) -> None:
         self.flags.append(Flag(rule=rule, severity=3))
@@ -126,6 +130,11 @@ def _nanoseconds(milliseconds: float) -> int:
 #: How each named signal is brought about.
 _WRITE: Mapping[str, Callable[[_Draft, float | None], None]] = {
     "escalation": _if_it_happened(lambda draft: draft.call("handoff", "succeeded")),
+    "staff_minutes": _if_it_happened(lambda draft: draft.call("handoff", "succeeded")),
+    "approval_request": _if_it_happened(lambda draft: draft.side.update(decisions={"needs_approval": 1})),
+    "refusal": _if_it_happened(lambda draft: draft.take("refuses")),
+    "clarification": _if_it_happened(lambda draft: draft.take("asks")),
+    "hedge": _if_it_happened(lambda draft: draft.take("hedges")),
     "failed_calls": _if_it_happened(lambda draft: draft.call("read", "failed")),
     "no_answer": _if_it_happened(lambda draft: draft.side.update(answer=None)),
     "unsafe_action": _if_it_happened(lambda draft: draft.flag("guard_loosened")),

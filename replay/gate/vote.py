@@ -112,7 +112,7 @@ class Ballotbox:
 
     @cached_property
     def signals(self) -> tuple[Signal, ...]:
-        found = [signal_of(name) for name in self.gate.signals]
+        found = [signal_of(name, self.gate.minutes) for name in self.gate.signals]
         return tuple(signal for signal in found if signal is not None)
 
     @cached_property
@@ -151,7 +151,7 @@ class Ballotbox:
             failed=any(arm.failed is not None for arm in ours.values()),
             failed_alike=any(alike),
             guessed=guessed,
-            cohort=ballots[0].cohort,
+            cohort=tuple(sorted({each for ballot in ballots for each in ballot.cohort})),
             exemplar=worst.comparison_id,
             turns=len({ballot.trace_id for ballot in ballots}),
         )
@@ -207,7 +207,9 @@ class Ballotbox:
             return theirs
         if metric.kind == "zero_tolerance":
             return {}
-        if any(ballot.lane_probability > 0 for ballot in ballots) or self.signals[place].of_production is None:
+        signal = self.signals[place]
+        timed_elsewhere = signal.is_timed and all(ballot.production[place] is None for ballot in ballots)
+        if any(ballot.lane_probability > 0 for ballot in ballots) or signal.of_production is None or timed_elsewhere:
             return None
         return self._production(ballots)
 

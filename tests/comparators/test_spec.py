@@ -14,6 +14,7 @@ from comparators.cost import Spending, compare_cost
 from comparators.guardrails import DecisionPair, compare_guardrails
 from comparators.language import english
 from comparators.latency import Times, compare_latency
+from comparators.semantic import Meanings, compare_meanings
 from comparators.spec import DIMENSION, DIMENSIONS, Status, column, overridden, statuses
 from comparators.toolcalls import compare_calls
 from tests.comparators.test_answers import ANSWERS
@@ -25,8 +26,11 @@ WIPING = Lexicon.of([ToolWords("wipe_device", objects=("laptop",))], english())
 def all_columns(answers, calls):
     nothing = [np.full(len(calls), np.nan)] * 4
     claims = [ClaimPair(*map(ClaimSide.of, pair), WIPING) for pair in answers]
+    texts = [[pair[side] for pair in answers] for side in (0, 1)]
+    worded = compare_answers(*texts)
     return (
-        *compare_answers(*([pair[side] for pair in answers] for side in (0, 1))),
+        *worded,
+        compare_meanings(*texts, worded[0], Meanings(lambda every: np.array([[len(text), 1.0] for text in every]))),
         *compare_calls(calls),
         *compare_claims(claims),
         *compare_latency(Times(*nothing[:3]), Times(*nothing[:3])),

@@ -223,10 +223,10 @@ def test_a_comparator_that_breaks_on_one_pair_leaves_the_others_scored(tmp_path,
 
     whole = divergence.measure
 
-    def fragile(pairs):
+    def fragile(pairs, *rest):
         if any(pair.production_answer == "bad" for pair in pairs):
             raise ValueError("cannot score this")
-        return whole(pairs)
+        return whole(pairs, *rest)
 
     monkeypatch.setattr(divergence, "measure", fragile)
     items = [*traces(5), TraceItem(a_trace("?", [says("bad")], trace_id="bad"), 6, 0)]

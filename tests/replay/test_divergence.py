@@ -69,7 +69,7 @@ def test_the_same_path_and_answer_diverge_nowhere():
 
 def test_every_dimension_is_on_every_scored_comparison():
     comparison = one(SAME)
-    assert set(comparison.scores) == set(DIMENSION)
+    assert set(comparison.scores) == set(DIMENSION) - {"answer.semantic"}  # only with an embedding function
     assert comparison.comparator_set == COMPARATOR_SET
 
 

@@ -87,6 +87,16 @@ def test_without_a_lane_it_says_uncalibrated_and_with_one_it_shows_the_noise():
     assert "noise: differ" in beside
 
 
+def test_a_summary_says_how_many_more_pairs_lie_beyond_the_lanes_noise():
+    lane = [comparison(n, lane="baseline", value=n / 100) for n in range(100)]
+    worse = [comparison(n, value=1.0 if n % 2 else n / 100) for n in range(100)]
+    alone, beside = (summary_json(fold_all(Summary(), it), facts={}, worst=0)["lanes"] for it in (worse, [*lane, *worse]))
+    (ours,) = [fold for fold in beside if fold["lane"] == "candidate"]
+    assert (alone[0]["calibrated"], ours["calibrated"]) == (False, True)
+    assert "excess" not in alone[0]["dimensions"]["answer.lexical"]
+    assert ours["dimensions"]["answer.lexical"]["excess"] == pytest.approx(0.48, abs=0.02)
+
+
 def test_a_stopped_intake_says_what_was_left():
     summary = Summary(stopped_by="max_usd: spent $2 of $2", left=7)
     assert "7 replays were left" in "\n".join(lines(summary))

@@ -65,6 +65,7 @@ def test_sums_are_those_of_a_plain_fold(store):
         for name in ("lane", "mode", "dispositions", "severities", "rules", "first_divergence", "reasons", "prefix",
                      "model_calls", "intended_actions", "unpriced"):  # fmt: skip
             assert getattr(ours, name) == without_zeros(theirs[name]), name
+        assert ours.calibrated == theirs["calibrated"]
         assert ours.coverage.grades == without_zeros(theirs["coverage"]["grades"])
         assert ours.coverage.halted_by == theirs["coverage"]["halted_by"]
         assert ours.coverage.faithful == theirs["coverage"]["faithful"]
@@ -76,7 +77,20 @@ def test_sums_are_those_of_a_plain_fold(store):
             assert (dimension.scored, dimension.fired) == (exact["scored"], exact["fired"])
             assert dimension.mean == pytest.approx(exact["mean"], abs=1e-9)
             assert dimension.p50 == pytest.approx(exact["p50"], rel=0.011, abs=1e-8)
+            assert dimension.excess == exact.get("excess")
             assert dimension.p95 == pytest.approx(exact["p95"], rel=0.011, abs=1e-8)
+
+
+def test_the_candidates_excess_over_its_lane_is_that_of_the_plain_summary(store):
+    candidate = list(comparisons(200))
+    lane = [replace(it, lane="baseline", comparison_id=f"lane-{it.comparison_id}") for it in comparisons(120)]
+    store.fold(delivered([*candidate, *lane]))
+    plain = summary_json(fold_all(Summary(), [*candidate, *lane]), facts={}, worst=0)["lanes"]
+    wanted = {(it["lane"], it["mode"]): {name: values.get("excess") for name, values in it["dimensions"].items()} for it in plain}
+    (run,) = sums(store)
+    found = {(it.lane, it.mode): {name: dimension.excess for name, dimension in it.dimensions.items()} for it in run.lanes}
+    assert found == wanted
+    assert any(value for name in wanted["candidate", "free"] if (value := wanted["candidate", "free"][name]) is not None)
 
 
 def without_zeros(counts):

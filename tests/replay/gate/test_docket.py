@@ -61,6 +61,15 @@ def test_no_evidence_of_harm_promotes_nobody():
     assert judged([compared(1, mode="forced")][:0] + traces(5), finish=False).reasons[0].code == "no_evidence"
 
 
+def test_comparisons_of_another_run_are_no_evidence():
+    docket = Docket(gate())
+    for number in range(3):
+        for comparison in pair(number, side(), side(), run_id="run" if number else "other"):
+            docket.enter(comparison)
+    docket.finish()
+    assert (docket.run.run_id, docket.ignored, docket.verdict(now=None).conversations) == ("other", 4, 1)
+
+
 def test_a_metric_that_needs_a_lane_holds_without_one():
     alone = [compared(number, lane_probability=0.0) for number in range(800)]
     verdict = judged(alone, gate(ESCALATION, MISMATCH))

@@ -7,7 +7,7 @@ from math import isclose
 import pytest
 
 from judged import compared, gate, pair, side
-from replay.comparison import Coverage, replace
+from replay.comparison import Coverage, Source, replace
 from replay.gate.ballot import ballot_of
 from replay.gate.vote import Ballotbox
 
@@ -79,6 +79,26 @@ def test_without_a_lane_production_itself_is_the_measure_where_it_can_be():
     assert ends(alone, the_gate) == (1, 1)
     assert ends(alone, the_gate, row=1) is None
     assert vote(alone, the_gate).uncalibrated.tolist() == [False, True]
+
+
+def test_times_of_production_are_no_measure_for_those_of_a_replay():
+    slow = gate({"id": "slow", "kind": "paired_exceedance", "signal": "latency_ms", "threshold": 150, "margin": 0.01})
+    replayed = [compared(1, production=side(ms=100), replay=side(ms=200), lane_probability=0.0)]
+    assert vote(replayed, slow).uncalibrated.tolist() == [True]
+    recorded = [replace(replayed[0], mode="recorded")]
+    assert (ends(recorded, slow), vote(recorded, slow).uncalibrated.tolist()) == ((1, 1), [False])
+
+
+def test_a_time_from_the_future_is_that_of_its_record():
+    def at(**times):
+        source = Source(topic="traces", timestamp_ms=times.pop("timestamp_ms", None))
+        return ballot_of(replace(compared(1), source=source, production_started_at=times["started"]), ()).at
+
+    assert at(started=7_000_000) == 7_000_000
+    assert at(started=7_000_000, timestamp_ms=5) == 5_000_000
+    assert at(started=5_000_000, timestamp_ms=7) == 5_000_000
+    assert at(started=None, timestamp_ms=7) == 7_000_000
+    assert at(started=2**63) is None
 
 
 def test_a_conversation_that_was_not_drawn_for_the_lane_has_no_say():
