@@ -1,0 +1,55 @@
+"""The report as one HTML file: no script, no network, no font or image from elsewhere.
+
+Everything that comes from a trace or a bundle is hostile. Three walls stand before it: whatever the template puts out
+is made visible and cut (`_finalize`), then escaped for text and attributes alike (autoescape), and the page's own
+Content-Security-Policy lets nothing run or load but the one style sheet, named by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from replay import report_charts
+from replay.exact_json import Json
+from replay.report_contents import Contents
+from replay.visible import visible
+
+#: Characters of any one text in the report.
+_LONGEST = 6_000
+
+
+def html_report(contents: Contents) -> bytes:
+    """The whole page, UTF-8. Equal contents give equal bytes."""
+    style = _read("report.css")
+    page = _environment().from_string(_read("report.html.j2"))
+    text = page.render(it=contents, style=Markup(style), policy=_policy(style), charts=report_charts)  # noqa: S704 - ours
+    return text.encode()
+
+
+def _policy(style: str) -> str:
+    digest = base64.b64encode(sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["percent"] = lambda share: f"{share:.1%}"
+    environment.filters["count"] = lambda number: f"{number:,}"
+    return environment
+
+
+def _finalize(value: Json) -> Json:
+    return visible(value, _LONGEST) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _read(name: str) -> str:
+    return files("replay").joinpath(name).read_text(encoding="utf-8")
