@@ -107,7 +107,11 @@ def _sentencewise(
     aligned = dict(zip(asked, batch.aligned(asked), strict=True))
     fits[asked] = [pairs is not None for pairs in aligned.values()]
     replaced = [place for place in asked if swapped[place] and aligned[place]]
-    found = substitutions(*([side[place] or () for place in replaced] for side in (aligned, missing, added)))
+    found = substitutions(
+        [aligned[place] or () for place in replaced],
+        [missing[place] for place in replaced],
+        [added[place] for place in replaced],
+    )
     figures_[replaced] = [sum(len(one) for one, _ in each) for each in found]
     for place in (place for place in asked if turning[place]):
         turns[place] = sum(turned(pair, words) for pair in aligned[place] or ())

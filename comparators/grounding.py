@@ -9,7 +9,7 @@ grounded numbers (a sum, a difference) is called ungrounded all the same: it is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -40,12 +40,15 @@ def compare_grounding(batch: AnswerBatch, grounds: Sequence[Grounds]) -> Column:
     value = np.zeros(len(grounds))
     status = np.full(len(grounds), Status.NOT_APPLICABLE, np.uint8)
     production, replay = batch.figures
+    counted = [_counted(found) for found in replay]
+    open_yet = [_unknown(these, ours) for these, ours in zip(counted, production, strict=True)]
+    asked = [place for place, these in enumerate(open_yet) if these]
+    known = dict(zip(asked, _known([grounds[batch.both[place]] for place in asked]), strict=True))
     for place, row in enumerate(batch.both):
-        counted = _counted(replay[place])
-        if counted:
-            alone = _ungrounded(counted, production[place], grounds[row])
+        if counted[place]:
+            alone = _ungrounded(open_yet[place], known.get(place, _NOTHING))
             status[row] = Status.TOO_LARGE if alone is None else Status.SCORED
-            value[row] = 0.0 if alone is None else len(alone) / len(counted)
+            value[row] = 0.0 if alone is None else len(alone) / len(counted[place])
     return overridden(column("answer.ungrounded", value, status), batch.given)
 
 
@@ -54,7 +57,8 @@ def explain_grounding(production: str | None, replay: str | None, grounds: Groun
     if production is None or replay is None:
         return ()
     ours, theirs = figures(normalise_all((production, replay)))
-    alone = _ungrounded(_counted(theirs), ours, grounds)
+    open_yet = _unknown(_counted(theirs), ours)
+    alone = _ungrounded(open_yet, *_known([grounds])) if open_yet else None
     if not alone:
         return ()
     shown = ", ".join(f"{figure.value}{figure.unit}" for figure in alone[:MAX_SHOWN])
@@ -70,20 +74,30 @@ def _is_count(figure: Figure) -> bool:
     return figure.decimals == 0 and len(figure.value) <= 2 and figure.value.isdecimal() and int(figure.value) <= _COUNTS
 
 
-def _ungrounded(these: Sequence[Figure], production: Sequence[Figure], grounds: Grounds) -> list[Figure] | None:
-    """Null where the grounds are too large to be read."""
-    known = {figure.value for figure in production}
-    open_yet = [figure for figure in these if figure.value not in known]
-    if not open_yet:
-        return []
-    texts = _bounded(grounds())
-    if texts is None:
-        return None
-    known |= _values(texts)
-    shown = {figure.decimals for figure in open_yet if figure.decimals != NAME}
-    for decimals in shown:
-        known |= {rounded(value, decimals) for value in known if _is_number(value)}
-    return [figure for figure in open_yet if not _is_known(figure, known)]
+def _unknown(these: Sequence[Figure], production: Sequence[Figure]) -> list[Figure]:
+    """Those that production's answer does not name."""
+    told = {figure.value for figure in production}
+    return [figure for figure in these if figure.value not in told]
+
+
+def _known(grounds: Sequence[Grounds]) -> Iterator[frozenset[str] | None]:
+    """Every figure of the grounds of each pair, and every run of digits in them; null where there is too much to read.
+
+    Grounds of several pairs are read together, as many as are small enough.
+    """
+    waiting: list[list[str] | None] = []
+    size = 0
+    for texts in map(_bounded, map(_called, grounds)):
+        size += sum(map(len, texts or ()))
+        if size > MAX_CHARACTERS and waiting:
+            yield from _values(waiting)
+            waiting, size = [], sum(map(len, texts or ()))
+        waiting.append(texts)
+    yield from _values(waiting)
+
+
+def _called(grounds: Grounds) -> Iterable[str]:
+    return grounds()
 
 
 def _bounded(texts: Iterable[str]) -> list[str] | None:
@@ -96,18 +110,35 @@ def _bounded(texts: Iterable[str]) -> list[str] | None:
     return kept
 
 
-def _values(texts: Sequence[str]) -> set[str]:
-    """Every figure of the texts, and every run of digits in them as a number."""
-    normal = normalise_all(texts)
-    runs = {run.lstrip("0") or "0" for text in normal for run in _DIGITS.findall(text)}
-    return runs | {figure.value for found in figures(normal) for figure in found}
+def _values(every: Sequence[list[str] | None]) -> Iterator[frozenset[str] | None]:
+    normal = normalise_all([text for texts in every for text in texts or ()])
+    read = zip(normal, figures(normal), strict=True)
+    for texts in every:
+        yield None if texts is None else frozenset().union(*(_stated(*next(read)) for _ in texts))
+
+
+def _stated(text: str, found: Sequence[Figure]) -> set[str]:
+    return {run.lstrip("0") or "0" for run in _DIGITS.findall(text)} | {figure.value for figure in found}
+
+
+def _ungrounded(these: Sequence[Figure], known: frozenset[str] | None) -> list[Figure] | None:
+    """Null where the grounds were too large to be read."""
+    if known is None:
+        return None
+    left = [figure for figure in these if not _is_known(figure, known)]
+    shown = {figure.decimals for figure in left if figure.decimals != NAME}
+    near = {rounded(value, decimals) for decimals in shown for value in known if _is_number(value)}
+    return [figure for figure in left if figure.value not in near]
+
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 def _is_number(value: str) -> bool:
     return len(value) <= LONGEST_NUMBER and value.replace(".", "", 1).removeprefix("-").isdecimal()
 
 
-def _is_known(figure: Figure, known: set[str]) -> bool:
+def _is_known(figure: Figure, known: frozenset[str]) -> bool:
     if figure.value in known or figure.value.removeprefix("-") in known:
         return True
     if figure.decimals != NAME or _LETTER.search(figure.value):
