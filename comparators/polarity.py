@@ -26,14 +26,16 @@ def may_turn(said: Iterable[tuple[Sequence[str], Sequence[str]]], words: AnswerW
 def turned(pair: Aligned, words: AnswerWords) -> bool:
     """Whether one sentence says the contrary of the other.
 
-    A negation and an opposite together say the same again: "is not enabled" is "is disabled".
+    A negation and an opposite together say the same again: "is not enabled" is "is disabled". Beside a negation, an
+    opposite on one side alone may be another way to deny ("failed" for "could not"), and nothing is said then.
     """
     one, other = words_of((pair.production, pair.replay))
     negated = _negations(one, words) % 2 != _negations(other, words) % 2
     swapped = _swapped(frozenset(one), frozenset(other), words) % 2 == 1
     if not negated:
         return swapped
-    return not swapped and _rest_is_same(one, other, words)
+    alone = (frozenset(one) ^ frozenset(other)) & (words.opposites - words.negations)
+    return not swapped and not alone and _rest_is_same(one, other, words)
 
 
 def _cues(said: Sequence[str], cues: frozenset[str]) -> list[str]:

@@ -35,10 +35,10 @@ def redline(production: str, replay: str) -> Redline:
     if Indel.normalized_similarity(ours, theirs) < _IN_COMMON:
         return Redline(*(tuple(_whole(text)) for text in (production, replay)))
     marks = [[False] * len(words) for words in texts]
-    for tag, a, b, c, d in Indel.opcodes(ours, theirs):
-        if tag != "equal":
-            marks[0][a:b] = [True] * (b - a)
-            marks[1][c:d] = [True] * (d - c)
+    for step in Indel.opcodes(ours, theirs):
+        if step.tag != "equal":
+            marks[0][step.src_start : step.src_end] = [True] * (step.src_end - step.src_start)
+            marks[1][step.dest_start : step.dest_end] = [True] * (step.dest_end - step.dest_start)
     return Redline(*(tuple(_joined(words, marked)) for words, marked in zip(texts, marks, strict=True)))
 
 

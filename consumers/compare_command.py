@@ -13,6 +13,7 @@ from consumers.compare import Recording, bury, compare_lane, given_to, read_reco
 from consumers.embedding import meanings_of
 from consumers.files import read_items
 from consumers.journal import Journal
+from consumers.report_files import write_reports
 from consumers.run_command import exit_code, print_json, print_lines
 from consumers.toolsets import load_toolsets
 from consumers.where import parse_where
@@ -64,8 +65,10 @@ def compare(arguments: argparse.Namespace) -> int:
                 meanings=meanings,
             )
         jury.judge()
-        written = summary_json(summary, facts={"run_id": run_id}, worst=settings.worst)
+        written = summary_json(summary, facts=_facts(run_id, arguments), worst=settings.worst)
         journal.summarise(written)
+    if summary.admitted:
+        write_reports(out)
     if not summary.admitted:
         unread = sum(summary.dead_letters.values())
         bad = f"{unread:,} lines could not be read (see {out}/dead-letters.jsonl), and " if unread else ""
@@ -92,6 +95,13 @@ class _Jury:
         if self.docket is not None:
             self.docket.finish()
             self.summary.verdict = self.docket.verdict(now=None)
+
+
+def _facts(run_id: str, arguments: argparse.Namespace) -> dict[str, Json]:
+    production = " ".join([Path(arguments.production).name, *arguments.where])
+    candidate = " ".join([Path(arguments.candidate).name, *arguments.where_b])
+    title = f"{production} -> {candidate}"
+    return {"run_id": run_id, "baseline": production, "candidate": candidate, "title": title}
 
 
 def _recordings(arguments: argparse.Namespace, max_line_bytes: int) -> list[Recording]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from replay.bundle import Bundle
-from replay.bundle_diff import findings
+from replay.bundle_diff import diff_bundles, findings
 from replay.exact_json import Json
 from replay.planning import Planner
 from replay.settings import Settings
@@ -29,10 +29,12 @@ class Report(NamedTuple):
         planner = self.planner
         facts = {
             "run_id": self.run_id,
+            "title": self._title(),
             "baseline": planner.baseline.digest,
             "candidate": planner.candidate.digest,
             "not_exercised": list(planner.not_exercised),
             "findings": self._findings(),
+            "changes": diff_bundles(planner.baseline, planner.candidate).as_json()["changes"],
         }
         return summary_json(self.summary, facts=facts, worst=self.settings.worst)
 
@@ -42,12 +44,16 @@ class Report(NamedTuple):
         diff = f"shadow-replay bundle diff {baseline.directory} {candidate.directory}"
         return summary_lines(
             self.summary,
-            title=f"{_named(baseline, candidate)} -> {_named(candidate, baseline)}, results in {self.where}",
+            title=f"{self._title()}, results in {self.where}",
             not_exercised=[f"{surface} has changed" for surface in self.planner.not_exercised],
             findings=self._findings(),
             worst=self.settings.worst,
             next_command=go_on if self.summary.stopped_by is not None else diff,
         )
+
+    def _title(self) -> str:
+        baseline, candidate = self.planner.baseline, self.planner.candidate
+        return f"{_named(baseline, candidate)} -> {_named(candidate, baseline)}"
 
     def _findings(self) -> list[str]:
         found = findings(self.planner.baseline, self.planner.candidate)

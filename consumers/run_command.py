@@ -28,6 +28,7 @@ from consumers.files import count_lines, read_items
 from consumers.journal import Journal
 from consumers.progress import Progress
 from consumers.report import Report
+from consumers.report_files import write_reports
 from consumers.run import FileRun
 from replay.exact_json import Json, dumps
 from replay.gate.config import Gate
@@ -125,6 +126,7 @@ def _report(job: _Job, summary: Summary) -> None:
     report = Report(job.run_id, job.planner, job.settings, summary, str(job.order.out))
     written = report.as_json()
     job.journal.summarise(written)
+    write_reports(job.order.out)
     go_on = f"the same command with a higher limit goes on where this one stopped ({job.order.out})"
     print_json(written) if job.order.as_json else print_lines(report.lines(go_on=go_on))
 

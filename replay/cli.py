@@ -159,6 +159,14 @@ def _refold_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verdict", metavar="ID", help="with --run: this one (its beginning), not the latest")
 
 
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("results", metavar="DIR", nargs="?", help="what `run` or `compare` wrote")
+    parser.add_argument("--run", metavar="RUN", help="a run on the comparison topic, in place of DIR")
+    parser.add_argument("--out", metavar="DIR", help="with --run: where the report goes")
+
+
 def _what_if_arguments(parser: argparse.ArgumentParser) -> None:
     _refold_arguments(parser)
     _gate_argument(parser)
@@ -330,6 +338,7 @@ _COMMANDS = (
     Command(
         "compare", "compare two recordings, without a model", _compare_arguments, "consumers.compare_command:compare"
     ),
+    Command("report", "write what a run found, for people", _report_arguments, "consumers.report_command:report"),
     Command("demo", "see it work: no key, no broker", _demo_arguments, "consumers.demo:demo"),
     Command(
         "recorded-model",

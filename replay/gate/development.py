@@ -45,7 +45,7 @@ class Retelling:
         source = comparison.source
         place = (source.topic, source.partition)
         within = source.offset < self._ends.get(place, 0)
-        if comparison.run_id != self.verdict.run_id or not within or self._was_never_given(comparison):
+        if comparison.run_id != self.verdict.run_id or not within:
             return
         self._docket.enter(comparison)
         self._offsets[place].add(source.offset)
@@ -60,12 +60,6 @@ class Retelling:
         moments.append(self._moment())
         found = self._docket.verdict(now=None)
         return Development(_growing(moments), found is not None and not differences(self.verdict, found))
-
-    def _was_never_given(self, comparison: Comparison) -> bool:
-        """A task that the candidate's recording lacks is no failure of it; its lane is written before the other."""
-        source = comparison.source
-        tried = self._offsets[source.topic, source.partition]
-        return comparison.mode == "recorded" and comparison.lane == "baseline" and source.offset not in tried
 
     def _moment_at(self, point: int) -> Moment:
         """After that share of the records of every partition."""

@@ -83,12 +83,12 @@ class Slices:
                 self._show(where, row, ids)
 
     def findings(self, gate: Gate, uncalibrated: Sequence[bool]) -> tuple[tuple[SliceFinding, ...], int]:
-        """Slices in which a metric is worse than its margin, the surest first; and how many were looked at."""
+        """Slices in which a voting metric is worse than its margin, the surest first; and how many were looked at."""
         asked = [
             (where, row, metric)
             for where in sorted(self.cells)
             for row, metric in enumerate(gate.metrics)
-            if not uncalibrated[row]
+            if metric.votes and not uncalibrated[row]
         ]
         log_e = np.array([self._harm(where, row, metric.tolerated) for where, row, metric in asked])
         found = np.flatnonzero(discoveries(log_e, gate.slices.fdr)).tolist()

@@ -80,6 +80,7 @@ NOT_TURNED = [
     ("I do not see why it would not work.", "I don't see why it wouldn't work.", "two negations on either side"),
     ("Not only the laptop was locked.", "The laptop was locked.", "not only denies nothing"),
     ("Don't hesitate to ask us about it.", "Do ask us about it.", "a phrase that denies nothing"),
+    ("Locking the laptop failed: it is offline.", "I could not lock the laptop: it is offline.", "two ways to deny"),
     ("No problem, your bag is booked.", "Your bag is booked.", "no problem denies nothing"),
     ("It is locked. It is not wiped.", "It is not wiped. It is locked.", "sentences in another order"),
     ("The bag is small.", "There is no gate information for flights to the north on Sundays.", "nothing in common"),

@@ -20,7 +20,7 @@ _MARKS_IN_A_ROW = 4
 
 
 def visible(text: str, limit: int) -> str:
-    """The text, at most `limit` characters of it, "…" where it was cut; unseen ones as `⟨U+202E⟩`. Keeps line breaks."""
+    """At most `limit` characters of a text, "…" where it was cut; unseen ones as `⟨U+202E⟩`. Keeps line breaks."""
     head = _LINE_END.sub("\n", text[:limit])
     marks, shown = 0, []
     for character in head:

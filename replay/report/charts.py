@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from replay.gate.config import Metric
 from replay.gate.development import Moment
-from replay.report_words import figure
+from replay.report.words import figure
 from replay.verdict import MetricEvidence
 
 #: Pixels of the drawing area, and what is left free around it for labels.
@@ -96,9 +96,9 @@ def course(metric: Metric, moments: Sequence[Moment], index: int) -> Course | No
     bottoms = [(across.at(count), up.at(band[0])) for count, band, _ in reversed(known)]
     dots = tuple((across.at(count), up.at(mean)) for count, _, mean in known)
     zero, limit = _spread(Label(up.at(0.0), figure(metric, 0.0)), Label(up.at(margin), figure(metric, margin)))
-    counts = [Label(across.at(count), f"{count:,}") for count in (known[0][0], known[-1][0])]
-    words = f"{metric.id} after {counts[0].text} to {counts[1].text} conversations"
-    return Course(_path([*tops, *bottoms]), _path(dots), dots, zero, limit, *counts, words)
+    first, last = (Label(across.at(count), f"{count:,}") for count in (known[0][0], known[-1][0]))
+    words = f"{metric.id} after {first.text} to {last.text} conversations"
+    return Course(_path([*tops, *bottoms]), _path(dots), dots, zero, limit, first, last, words)
 
 
 def _scale(values: Sequence[float], start: float, end: float) -> Scale:

@@ -11,23 +11,24 @@ from replay.comparison import DISPOSITIONS, REFUSALS, CallRecord, Comparison, Ev
 from replay.exact_json import Json
 from replay.gate.development import Development
 from replay.grade import FAITHFUL, GRADE_WORDS, Grade
-from replay.report_charts import Course, Interval, course, interval
-from replay.report_words import Headline, MetricWords, headline, metric_words, metrics_of, no_headline
+from replay.report.charts import Course, Interval, course, interval
+from replay.report.visible import one_line, visible
+from replay.report.words import Headline, MetricWords, difference, headline, metric_words, metrics_of, no_headline
 from replay.severity import RULE_WORDS
-from replay.summary import Fold, Summary, Worst
+from replay.summary import Fold, Summary, Worst, excess_over
 from replay.verdict import Verdict
-from replay.visible import visible
 
 #: Characters of an answer that are compared and shown, and calls of a side.
 _ANSWER = 2_400
 _CALLS = 12
 _EVIDENCE_LINES = 12
+_SLICES = 12
 _MODES = {"forced": "single steps (forced)", "free": "whole requests (free)", "recorded": "two recordings"}
 SEVERITY_WORDS: Mapping[int, str] = {3: "stop and look", 2: "important", 1: "worth knowing", 0: "no finding"}
 
 
 class Facts(NamedTuple):
-    """What a run has written down beside its comparisons. `changes`: of the bundles, as `BundleDiff.as_json` has it."""
+    """What a run has written down beside its comparisons. `changes`: of `BundleDiff.as_json`."""
 
     run_id: str
     baseline: str
@@ -35,7 +36,7 @@ class Facts(NamedTuple):
     title: str
     not_exercised: Sequence[str] = ()
     findings: Sequence[str] = ()
-    changes: Mapping[str, Json] | None = None
+    changes: Sequence[Json] | None = None
 
 
 class MetricRow(NamedTuple):
@@ -83,20 +84,24 @@ class Counted(NamedTuple):
     """A row of a table: how often, of how many, and what it means. `good` where that is to be said."""
 
     name: str
-    count: int
+    times: int
     share: float
     words: str
     good: bool | None = None
 
 
 class Difference(NamedTuple):
-    """How many pairs differ in one dimension, and how many do when today's release is run a second time."""
+    """How many pairs differ in one dimension, and how many do when today's release is run a second time.
+
+    `excess`: how many more of the candidate's pairs than of the second run's lie beyond 95 % of the latter.
+    """
 
     name: str
     question: str
     scored: int
     share: float
     noise: float | None
+    excess: float | None
 
 
 class Lane(NamedTuple):
@@ -113,12 +118,22 @@ class Lane(NamedTuple):
     differences: tuple[Difference, ...]
 
 
+class SliceRow(NamedTuple):
+    """Conversations in which a measure is worse than tolerated. `exemplars`: ids of traces that show it."""
+
+    where: str
+    metric: str
+    pairs: int
+    found: str
+
+
 class Contents(NamedTuple):
     facts: Facts
     headline: Headline
     verdict: Verdict | None
     agrees: bool | None
     metrics: tuple[MetricRow, ...]
+    slices: tuple[SliceRow, ...]
     changes: tuple[SurfaceChange, ...] | None
     pairs: tuple[Pair, ...]
     lanes: tuple[Lane, ...]
@@ -141,6 +156,7 @@ def contents(facts: Facts, summary: Summary, development: Development | None, *,
         verdict=verdict,
         agrees=None if development is None else development.agrees,
         metrics=() if verdict is None else tuple(_rows(verdict, development)),
+        slices=() if verdict is None else tuple(_slices(verdict)),
         changes=None if facts.changes is None else tuple(_changes(facts.changes)),
         pairs=tuple(_pair(item, verdict) for item in summary.worst(worst)),
         lanes=tuple(_lanes(summary)),
@@ -163,11 +179,17 @@ def _rows(verdict: Verdict, development: Development | None) -> Iterator[MetricR
     yield from sorted(rows, key=lambda row: not row.words.votes)
 
 
-def _changes(diff: Mapping[str, Json]) -> Iterator[SurfaceChange]:
+def _slices(verdict: Verdict) -> Iterator[SliceRow]:
+    settings = metrics_of(verdict.gate)
+    for found in verdict.slices[:_SLICES]:
+        where = f"{one_line(found.attribute, 80)} = {one_line(found.value, 80)}"
+        yield SliceRow(where, found.metric, found.pairs, difference(settings[found.metric], found.mean))
+
+
+def _changes(every: Sequence[Json]) -> Iterator[SurfaceChange]:
     """By surface, the most severe first."""
-    changes = sorted(diff["changes"], key=lambda change: -change["severity"])
-    for surface in dict.fromkeys(change["surface"] for change in diff["changes"]):
-        for change in changes:
+    for surface in dict.fromkeys(change["surface"] for change in every):
+        for change in sorted(every, key=lambda change: -change["severity"]):
             if change["surface"] == surface:
                 yield SurfaceChange(surface, change["severity"], change["text"], tuple(change["details"]))
 
@@ -221,8 +243,7 @@ def _call(call: CallRecord) -> str:
 def _lanes(summary: Summary) -> Iterator[Lane]:
     """The candidate's first, whole requests before single steps."""
     for lane, mode in sorted(summary.folds, key=lambda key: (key[0] != "candidate", key[1] == "forced", key[1])):
-        noise = summary.folds.get(("baseline", mode)) if lane == "candidate" else None
-        yield _lane(lane, mode, summary.folds[lane, mode], noise)
+        yield _lane(lane, mode, summary.folds[lane, mode], summary.beside(lane, mode))
 
 
 def _lane(lane: str, mode: str, fold: Fold, noise: Fold | None) -> Lane:
@@ -245,7 +266,8 @@ def _differences(fold: Fold, noise: Fold | None) -> Iterator[Difference]:
     for name in (name for name in DIMENSION if name in fold.dimensions):
         spread = fold.dimensions[name].spread()
         if spread is not None and spread.fired:
-            yield Difference(name, DIMENSION[name].question, spread.scored, spread.fired / spread.scored, _share(noise, name))
+            share, more = spread.fired / spread.scored, excess_over(noise, fold, name)
+            yield Difference(name, DIMENSION[name].question, spread.scored, share, _share(noise, name), more)
 
 
 def _share(fold: Fold | None, name: str) -> float | None:

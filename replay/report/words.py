@@ -64,28 +64,27 @@ class MetricWords(NamedTuple):
 def headline(verdict: Verdict) -> Headline:
     """What to do and why."""
     told = {metric.id: words for metric, words in zip(verdict.metrics, metric_words(verdict), strict=True)}
-    why = [sentence for reason in verdict.reasons for sentence in _because(reason, verdict, told)]
+    why = [sentence for reason in verdict.reasons for sentence in _because(reason, told)]
     if verdict.decision == "promote":
         why.append(_proved_safe(verdict))
     named = {name for reason in verdict.reasons for name in reason.metrics}
-    for metric in verdict.metrics:
-        if metric.votes and metric.standing == "beyond_margin" and metric.id not in named:
-            why.append(_worse(told[metric.id]))
+    worse = (it.id for it in verdict.metrics if it.votes and it.standing == "beyond_margin" and it.id not in named)
+    why.extend(_worse(told[name]) for name in worse)
     return Headline(verdict.decision, _TO_DO[verdict.decision], tuple(why))
 
 
 def no_headline(*, stopped_by: str | None, left: int, laned: bool) -> Headline:
     """Why there is no verdict, and how to get one."""
     if stopped_by is not None:
-        why = f"The run was stopped by {stopped_by}, with {left:,} replays left. What was replayed until then is no fair "
-        end = "sample: the same command with a higher limit goes on where it stopped."
-        return Headline(None, "Do not decide by this report: the run was stopped before its end.", (why + end,))
+        why = f"The run was stopped by {stopped_by}, with {left:,} replays left."
+        end = "What was replayed is no fair sample: the same command with a higher limit goes on where it stopped."
+        return Headline(None, "Do not decide by this report: the run was stopped before its end.", (why, end))
     gate = "No gate says what must be proved: give one with --gate FILE. What follows only says what differs."
     lane = (
         "The candidate's figures stand beside those of today's release when it is run a second time."
         if laned
-        else "It is uncalibrated: today's release was not run a second time (--lane-share), and two runs of one and the "
-        "same release differ, too."
+        else "It is uncalibrated: today's release was not run a second time (--lane-share), and two runs of one and "
+        "the same release differ, too."
     )
     return Headline(None, "Nobody has said what would be good enough, so that nothing is decided.", (gate, lane))
 
@@ -99,6 +98,11 @@ def metric_words(verdict: Verdict) -> tuple[MetricWords, ...]:
 def figure(metric: Metric, value: float) -> str:
     """A difference, or a margin, as short as on an axis."""
     return _SHORT[metric.kind](metric, value)
+
+
+def difference(metric: Metric, mean: tuple[float, float]) -> str:
+    """A mean difference, best case and worst, as so many of 100 conversations or in its unit."""
+    return _KINDS[metric.kind].found(metric, mean)
 
 
 def metrics_of(document: Json) -> Mapping[str, Metric]:
@@ -179,7 +183,8 @@ def _points(_: Metric, ends: tuple[float, float]) -> str:
 
 
 def _money(metric: Metric, ends: tuple[float, float]) -> str:
-    return f"{_span(ends, lambda end: f'{_scaled(metric, end):+.3g}')} {_unit(metric)} a conversation, seen from the limit"
+    told = _span(ends, lambda end: f"{abs(_scaled(metric, end)):.2g} {_unit(metric)} {'below' if end < 0 else 'above'}")
+    return f"{told} what is tolerated, a conversation"
 
 
 def _share_larger(_: Metric, ends: tuple[float, float]) -> str:
@@ -192,7 +197,9 @@ def _scaled(metric: Metric, value: float) -> float:
 
 
 _KINDS: Mapping[Kind, _Kind] = {
-    "paired_binary": _Kind(_signal, _of_hundred, lambda it: f"up to {100 * it.tolerated:.3g} more of 100 conversations"),
+    "paired_binary": _Kind(
+        _signal, _of_hundred, lambda it: f"up to {100 * it.tolerated:.3g} more of 100 conversations"
+    ),
     "paired_bounded": _Kind(_signal, _points, lambda it: f"up to {100 * it.tolerated:+.3g} points of 100"),
     "paired_exceedance": _Kind(
         _above_threshold, _of_hundred, lambda it: f"up to {100 * it.tolerated:.3g} more of 100 conversations"
@@ -218,7 +225,7 @@ _SHORT: Mapping[Kind, Callable[[Metric, float], str]] = {
 # -- reasons ----------------------------------------------------------------------------------------------------------
 
 
-def _because(reason: Reason, verdict: Verdict, told: Mapping[str, MetricWords]) -> Iterator[str]:
+def _because(reason: Reason, told: Mapping[str, MetricWords]) -> Iterator[str]:
     """A reason in plain words; one with metrics says a sentence about each."""
     about = [told[name] for name in reason.metrics if name in told]
     if reason.code in _OF_METRICS and about:
@@ -232,10 +239,8 @@ def _because(reason: Reason, verdict: Verdict, told: Mapping[str, MetricWords]) 
 
 
 def _worse(words: MetricWords) -> str:
-    return (
-        f"Proved to be worse than tolerated - {words.id}: {words.what}. Found: {words.found}. "
-        f"Tolerated: {words.tolerated}."
-    )
+    found = f"Found: {words.found}. Tolerated: {words.tolerated}."
+    return f"Proved to be worse than tolerated - {words.id}: {words.what}. {found}"
 
 
 def _never(words: MetricWords) -> str:
@@ -244,7 +249,8 @@ def _never(words: MetricWords) -> str:
 
 def _too_few(words: MetricWords) -> str:
     found = "nothing was measured" if words.range is None else f"so far somewhere within {words.range}"
-    return f"Not enough conversations to be sure - {words.id}: {words.what}. Found: {found}. Tolerated: {words.tolerated}."
+    told = f"Found: {found}. Tolerated: {words.tolerated}."
+    return f"Not enough conversations to be sure - {words.id}: {words.what}. {told}"
 
 
 _OF_METRICS: Mapping[str, Callable[[MetricWords], str]] = {
@@ -255,8 +261,8 @@ _OF_METRICS: Mapping[str, Callable[[MetricWords], str]] = {
 _PLAIN: Mapping[str, str] = {
     "inconclusive": "Nothing was decided within the plan, and this gate says to roll back then",
     "no_evidence": "No conversation has been counted yet",
-    "uncalibrated": "Two runs of one and the same release differ, too. Today's release was not run a second time beside "
-    "the candidate, so that nobody can tell what is the candidate's doing",
+    "uncalibrated": "Two runs of one and the same release differ, too. Today's release was not run a second time "
+    "beside the candidate, so that nobody can tell what is the candidate's doing",
     "blind_metric": "Something the gate asks for could not be measured often enough",
     "stub_gap": "In too many conversations a tool's answer had to be guessed, and the verdict depends on the guess",
     "missing_replays": "Too many replays failed, of the candidate and of today's release alike",

@@ -15,10 +15,10 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from replay import report_charts
 from replay.exact_json import Json
-from replay.report_contents import Contents
-from replay.visible import visible
+from replay.report import charts
+from replay.report.contents import Contents
+from replay.report.visible import visible
 
 #: Characters of any one text in the report.
 _LONGEST = 6_000
@@ -28,7 +28,7 @@ def html_report(contents: Contents) -> bytes:
     """The whole page, UTF-8. Equal contents give equal bytes."""
     style = _read("report.css")
     page = _environment().from_string(_read("report.html.j2"))
-    text = page.render(it=contents, style=Markup(style), policy=_policy(style), charts=report_charts)  # noqa: S704 - ours
+    text = page.render(it=contents, style=Markup(style), policy=_policy(style), charts=charts)  # noqa: S704 - ours
     return text.encode()
 
 
@@ -43,6 +43,7 @@ def _environment() -> Environment:
         autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["percent"] = lambda share: f"{share:.1%}"
+    environment.filters["points"] = lambda share: f"{100 * share:+.1f} points"
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment
 
@@ -52,4 +53,4 @@ def _finalize(value: Json) -> Json:
 
 
 def _read(name: str) -> str:
-    return files("replay").joinpath(name).read_text(encoding="utf-8")
+    return files("replay.report").joinpath(name).read_text(encoding="utf-8")
