@@ -167,7 +167,7 @@ def _closing(out: Path) -> Iterator[str]:
     yield f"  bundles/v42, v43    both releases; by release.yaml their model listens on port {DEFAULT_PORT} here"
     yield "  gate.yaml           what must be proved of v43"
     yield "  script.yaml         what the scripted model says and does"
-    yield "  results/            comparisons.jsonl, dead-letters.jsonl, summary.json"
+    yield "  results/            report.html, report.md, comparisons.jsonl, dead-letters.jsonl, summary.json"
     yield ""
     yield "To do it by hand, serve the scripted model from a second terminal:"
     yield f"  cd {shlex.quote(str(out))}; {shlex.quote(sys.executable)} -m consumers.scripted_model script.yaml"

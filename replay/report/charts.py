@@ -17,7 +17,7 @@ from replay.verdict import MetricEvidence
 #: Pixels of the drawing area, and what is left free around it for labels.
 WIDTH, HEIGHT = 520, 74
 SMALL_WIDTH, SMALL_HEIGHT = 340, 190
-_SIDE, _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 62.0, 14.0, 22.0, 30.0
+_SIDE, _LEFT, _RIGHT, _TOP, _BOTTOM = 78.0, 62.0, 14.0, 22.0, 30.0
 #: Labels nearer than this would run into each other.
 _APART = 14.0
 

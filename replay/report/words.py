@@ -27,7 +27,7 @@ STANDINGS: Mapping[Standing, tuple[str, str]] = {
     "within_margin": ("✓", "proved to be within what is tolerated"),
     "beyond_margin": ("✗", "proved to be worse than what is tolerated"),
     "open": ("?", "not decided yet"),
-    "uncalibrated": ("?", "cannot be judged without a baseline lane"),
+    "uncalibrated": ("?", "cannot be judged: today's release was not run a second time"),
     "not_measured": ("?", "was not measured"),
 }
 
@@ -171,6 +171,8 @@ def _span(ends: tuple[float, float], tell: Callable[[float], str]) -> str:
 
 
 def _of_hundred(_: Metric, ends: tuple[float, float]) -> str:
+    if ends[0] == ends[1] == 0:
+        return "as many as today"
     if ends[0] < 0 < ends[1]:
         return f"between {-100 * ends[0]:.1f} fewer and {100 * ends[1]:.1f} more of 100 conversations"
     word = "fewer" if ends[1] <= 0 and ends[0] < 0 else "more"
@@ -216,7 +218,7 @@ _SHORT: Mapping[Kind, Callable[[Metric, float], str]] = {
     "paired_binary": lambda _, value: f"{100 * value:+.1f}",
     "paired_bounded": lambda _, value: f"{100 * value:+.1f}",
     "paired_exceedance": lambda _, value: f"{100 * value:+.1f}",
-    "paired_mean_capped": lambda metric, value: f"{_scaled(metric, value):+.3g} {_unit(metric)}".rstrip(),
+    "paired_mean_capped": lambda metric, value: f"{_scaled(metric, value):+.2g} {_unit(metric)}".rstrip(),
     "paired_sign": lambda _, value: f"{50 * (1 + value):.0f}",
     "zero_tolerance": lambda _, value: f"{100 * value:+.1f}",
 }
@@ -232,8 +234,9 @@ def _because(reason: Reason, told: Mapping[str, MetricWords]) -> Iterator[str]:
         yield from (_OF_METRICS[reason.code](words) for words in about)
     elif reason.code in _PLAIN:
         names = ", ".join(words.id for words in about)
-        detail = reason.words.partition(": ")[2] or reason.words
-        yield f"{_PLAIN[reason.code]} ({names + '; ' if names else ''}{detail})"
+        detail = "" if reason.code in _OWN_ADVICE else reason.words.partition(": ")[2]
+        more = "; ".join(part for part in (names, detail) if part)
+        yield f"{_PLAIN[reason.code]}{f' ({more})' if more else ''}. Next: {_NEXT[reason.code]}."
     else:
         yield reason.words
 
@@ -270,6 +273,20 @@ _PLAIN: Mapping[str, str] = {
     "placebo_fired": "Today's release differs from itself by more than is tolerated: the measurement is at fault",
     "stale_stream": "The time that was planned is over",
 }
+#: What somebody can do about it.
+_NEXT: Mapping[str, str] = {
+    "inconclusive": "plan for more conversations, or for wider margins, before the next attempt (gate plan)",
+    "no_evidence": "replay requests of the bundle that is in production, and wait until conversations are over",
+    "uncalibrated": "run today's release a second time on the same requests (--lane-share 0.2; with compare, --lane)",
+    "blind_metric": "mend what measures it, or take it out of the gate; more conversations will not help",
+    "stub_gap": "record those tools with other arguments, or give their contracts stub answers",
+    "missing_replays": "see why they failed, under What was looked at, and run it again",
+    "not_exercised": "try that part in another way before shipping; this replay will never speak for it",
+    "placebo_fired": "look for what changed between the two runs of today's release: a provider, a stub, a clock",
+    "stale_stream": "start anew with a larger plan (max_pairs, max_wait), or give the candidate up",
+}
+#: Whose reason's own words are the advice above, for those who know the words.
+_OWN_ADVICE = frozenset({"uncalibrated", "no_evidence"})
 
 
 def _proved_safe(verdict: Verdict) -> str:
