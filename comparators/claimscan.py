@@ -7,11 +7,15 @@ cancelled", "is cancelled"), which as often tell of a state that was found.
 
 Texts are hostile. Only sentences that hold a participle of the lexicon are looked at, and from each participle only
 a bounded way to either side, so that the time is linear in the text.
+
+Answers of two sides, and of a batch, mostly share sentences and often all of them: a `Reader` reads each once.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from typing import NamedTuple, TypeAlias
 
 from comparators.claimwords import Lexicon, Reading
 from comparators.clauses import Clause, Form, Reach, Tier, form_at, is_asserted, reach_of
@@ -29,43 +33,73 @@ class Claim(NamedTuple):
     forms: frozenset[str]
 
 
+#: What a text claims by one lexicon, of claims of the same tools the surest alone (`surest`).
+Reader: TypeAlias = Callable[[str], tuple[Claim, ...]]
+#: Texts, and sentences, that a reader knows again.
+_TEXTS_KNOWN, _SENTENCES_KNOWN = 4096, 8192
+
+
+def reader(lexicon: Lexicon) -> Reader:
+    """A reader that knows again what it has read lately. It is to live no longer than a batch.
+
+    What is known is a pure function of the text, so that no result depends on what was read before. It is bounded,
+    and texts are known by their surest claims, so that a batch of hostile texts costs no more memory than theirs.
+    """
+    of_sentence = lru_cache(_SENTENCES_KNOWN)(partial(_claims_of, lexicon=lexicon))
+    return lru_cache(_TEXTS_KNOWN)(lambda text: surest(_claims_in(text, lexicon, of_sentence)))
+
+
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    verbs = lexicon.readings.keys()
-    if verbs.isdisjoint(words_in(text)):
-        return ()
-    telling = (sentence for sentence in assertions(text) if not verbs.isdisjoint(words_in(sentence)))
-    return tuple(claim for sentence in telling for claim in _claims_of(sentence, lexicon))
+    return tuple(_claims_in(text, lexicon, partial(_claims_of, lexicon=lexicon)))
 
 
-def _claims_of(sentence: str, lexicon: Lexicon) -> list[Claim]:
+def surest(claims: Iterable[Claim]) -> tuple[Claim, ...]:
+    """Of claims of the same tools the one of the highest tier, the last of several, where the first stood."""
+    found: dict[frozenset[str], Claim] = {}
+    for claim in claims:
+        if claim.tier >= found.get(claim.tools, claim).tier:
+            found[claim.tools] = claim
+    return tuple(found.values())
+
+
+def _claims_in(text: str, lexicon: Lexicon, of_sentence: Reader) -> list[Claim]:
+    if lexicon.verbs.isdisjoint(words_in(text)):
+        return []
+    return [claim for sentence in assertions(text) for claim in of_sentence(sentence)]
+
+
+def _claims_of(sentence: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """The claims of a sentence: of each participle the first in either tier."""
+    if not _may_claim(sentence, lexicon):
+        return ()
     words = tokens(sentence)
     clause = Clause(words, [word.lower() for word in words], lexicon.language)
-    said = frozenset(clause.low)
-    meant = {verb: _meant(lexicon.readings[verb], said) for verb in lexicon.readings.keys() & said}
-    if not any(meant.values()):
-        return []
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
     for place, verb in enumerate(clause.low):
-        if verb not in meant:
-            continue
-        form = form_at(clause, place)
+        form = form_at(clause, place) if verb in lexicon.readings else None
         if form is None:
             continue
-        if (verb, form.tier) not in found and meant[verb] and is_asserted(clause, place):
-            reach = reach_of(clause, place, form.voice, previous=previous)
-            about = _about(meant[verb], reach)
+        if (verb, form.tier) not in found and is_asserted(clause, place):
+            about = _about(_meant(verb, clause, lexicon), reach_of(clause, place, form.voice, previous=previous))
             if about:
                 found[verb, form.tier] = _claim(about, form, verb, sentence)
         previous = place
-    return list(found.values())
+    return tuple(found.values())
 
 
-def _meant(readings: tuple[Reading, ...], said: frozenset[str]) -> list[Reading]:
-    """The readings whose objects are in the sentence, with those alone."""
-    near = ((reading, reading.objects & said) for reading in readings)
+def _may_claim(sentence: str, lexicon: Lexicon) -> bool:
+    """Whether a participle is there and, where all is ASCII, one of its objects: most sentences need no tokens."""
+    said = words_in(sentence)
+    if lexicon.verbs.isdisjoint(said):
+        return False
+    return not sentence.isascii() or any(not lexicon.objects[verb].isdisjoint(said) for verb in lexicon.verbs & {*said})
+
+
+def _meant(verb: str, clause: Clause, lexicon: Lexicon) -> list[Reading]:
+    """The readings of a participle whose objects are in the sentence, with those alone."""
+    near = ((reading, reading.objects.intersection(clause.low)) for reading in lexicon.readings[verb])
     return [reading._replace(objects=objects) for reading, objects in near if objects]
 
 
