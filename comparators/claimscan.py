@@ -75,14 +75,17 @@ def _claims_of(sentence: str, lexicon: Lexicon) -> tuple[Claim, ...]:
         return ()
     words = tokens(sentence)
     clause = Clause(words, [word.lower() for word in words], lexicon.language)
+    said = frozenset(clause.low)
+    meant = {verb: _meant(lexicon.readings[verb], said) for verb in lexicon.verbs & said}
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
     for place, verb in enumerate(clause.low):
-        form = form_at(clause, place) if verb in lexicon.readings else None
+        form = form_at(clause, place) if verb in meant else None
         if form is None:
             continue
-        if (verb, form.tier) not in found and is_asserted(clause, place):
-            about = _about(_meant(verb, clause, lexicon), reach_of(clause, place, form.voice, previous=previous))
+        if (verb, form.tier) not in found and meant[verb] and is_asserted(clause, place):
+            reach = reach_of(clause, place, form.voice, previous=previous)
+            about = _about(meant[verb], reach)
             if about:
                 found[verb, form.tier] = _claim(about, form, verb, sentence)
         previous = place
@@ -97,9 +100,9 @@ def _may_claim(sentence: str, lexicon: Lexicon) -> bool:
     return not sentence.isascii() or any(not lexicon.objects[verb].isdisjoint(said) for verb in lexicon.verbs & {*said})
 
 
-def _meant(verb: str, clause: Clause, lexicon: Lexicon) -> list[Reading]:
-    """The readings of a participle whose objects are in the sentence, with those alone."""
-    near = ((reading, reading.objects.intersection(clause.low)) for reading in lexicon.readings[verb])
+def _meant(readings: tuple[Reading, ...], said: frozenset[str]) -> list[Reading]:
+    """The readings whose objects are in the sentence, with those alone."""
+    near = ((reading, reading.objects & said) for reading in readings)
     return [reading._replace(objects=objects) for reading, objects in near if objects]
 
 
