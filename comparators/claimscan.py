@@ -13,7 +13,7 @@ Answers of two sides, and of a batch, mostly share sentences and often all of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import NamedTuple, TypeAlias
 
@@ -64,9 +64,20 @@ def surest(claims: Iterable[Claim]) -> tuple[Claim, ...]:
 
 
 def _claims_in(text: str, lexicon: Lexicon, of_sentence: Reader) -> list[Claim]:
-    if lexicon.verbs.isdisjoint(words_in(text)):
+    here = lexicon.verbs.intersection(words_in(text))
+    if not here:
         return []
-    return [claim for sentence in assertions(text) for claim in of_sentence(sentence)]
+    return [claim for sentence in _telling(text, here) for claim in of_sentence(sentence)]
+
+
+def _telling(text: str, verbs: frozenset[str]) -> Iterator[str]:
+    """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words."""
+    for sentence in assertions(text):
+        low = sentence.lower()
+        for verb in verbs:
+            if verb in low:
+                yield sentence
+                break
 
 
 def _claims_of(sentence: str, lexicon: Lexicon) -> tuple[Claim, ...]:
@@ -75,29 +86,34 @@ def _claims_of(sentence: str, lexicon: Lexicon) -> tuple[Claim, ...]:
         return ()
     words = tokens(sentence)
     clause = Clause(words, [word.lower() for word in words], lexicon.language)
+    verbs = [place for place, word in enumerate(clause.low) if word in lexicon.readings]
+    forms = [(place, form) for place in verbs if (form := form_at(clause, place)) is not None]
+    return tuple(_claims_at(forms, clause, sentence, lexicon)) if forms else ()
+
+
+def _claims_at(forms: list[tuple[int, Form]], clause: Clause, sentence: str, lexicon: Lexicon) -> Iterable[Claim]:
     said = frozenset(clause.low)
-    meant = {verb: _meant(lexicon.readings[verb], said) for verb in lexicon.verbs & said}
+    meant = {verb: _meant(lexicon.readings[verb], said) for verb in {clause.low[place] for place, _ in forms}}
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
-    for place, verb in enumerate(clause.low):
-        form = form_at(clause, place) if verb in meant else None
-        if form is None:
-            continue
+    for place, form in forms:
+        verb = clause.low[place]
         if (verb, form.tier) not in found and meant[verb] and is_asserted(clause, place):
             reach = reach_of(clause, place, form.voice, previous=previous)
             about = _about(meant[verb], reach)
             if about:
                 found[verb, form.tier] = _claim(about, form, verb, sentence)
         previous = place
-    return tuple(found.values())
+    return found.values()
 
 
 def _may_claim(sentence: str, lexicon: Lexicon) -> bool:
     """Whether a participle is there and, where all is ASCII, one of its objects: most sentences need no tokens."""
     said = words_in(sentence)
-    if lexicon.verbs.isdisjoint(said):
-        return False
-    return not sentence.isascii() or any(not lexicon.objects[verb].isdisjoint(said) for verb in lexicon.verbs & {*said})
+    here = lexicon.verbs.intersection(said)
+    if not here or not sentence.isascii():
+        return bool(here)
+    return any(not lexicon.objects[verb].isdisjoint(said) for verb in here)
 
 
 def _meant(readings: tuple[Reading, ...], said: frozenset[str]) -> list[Reading]:

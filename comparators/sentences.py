@@ -27,7 +27,11 @@ def assertions(text: str) -> Iterator[str]:
     """The sentences of a text that are no questions, without what they quote. Linear in the text."""
     for sign, plain in _PLAIN:
         text = text.replace(sign, plain)
-    for sentence in _sentences(_SINGLE_QUOTED.sub(_OMITTED, _QUOTED.sub(_OMITTED, text))):
+    text = _SINGLE_QUOTED.sub(_OMITTED, _QUOTED.sub(_OMITTED, text))
+    start = 0
+    for end in (*[found.end() for found in _END.finditer(text)], len(text)):
+        sentence = text[start:end].strip()
+        start = end
         if sentence and sentence[0] != ">" and not sentence.rstrip(_CLOSING).endswith(_QUESTION_MARKS):
             yield sentence
 
@@ -45,11 +49,3 @@ def words_in(text: str) -> list[str]:
 def stated(texts: Iterable[str]) -> frozenset[str]:
     """The words of texts in lower case, and the last ones of names: "is_locked" says locked, "locked_at" does not."""
     return frozenset(word for text in texts for word in _LAST_OF_NAME.findall(text.lower()))
-
-
-def _sentences(text: str) -> Iterator[str]:
-    start = 0
-    for end in _END.finditer(text):
-        yield text[start : end.end()].strip()
-        start = end.end()
-    yield text[start:].strip()
