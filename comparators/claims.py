@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from comparators.claimscan import Claim, Reader, reader
-from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, judged
+from comparators.claimreader import readers
+from comparators.claimscan import Claim, Reader
+from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, is_too_long, judged
 from comparators.claimwords import Lexicon
 from comparators.clauses import Tier
 from comparators.language import Language
@@ -69,11 +70,9 @@ def compare_claims(pairs: Sequence[ClaimPair], *, given: Statuses | None = None)
     so claims alone. What is only assumed is no part of it: it says how the replay was stubbed.
     """
     wanted = [True] * len(pairs) if given is None else (given == Status.SCORED).tolist()
-    lexicons = {id(pair.lexicon): pair.lexicon for pair in pairs}
-    readers = {key: reader(lexicon) for key, lexicon in lexicons.items()}
-    found = [
-        find(pair, readers[id(pair.lexicon)]) if want else _NOTHING for pair, want in zip(pairs, wanted, strict=True)
-    ]
+    read = [pair for pair, want in zip(pairs, wanted, strict=True) if want]
+    each_read = iter(find_all(read))
+    found = [next(each_read) if want else _NOTHING for want in wanted]
     status = np.array([_status(each) for each in found], dtype=np.uint8)
     values = np.zeros((len(_COUNTED), len(pairs)), np.float64)
     for row, each in enumerate(found):
@@ -92,15 +91,23 @@ def explain_claims(pair: ClaimPair) -> tuple[Evidence, ...]:
     return (*added, *removed)[:MAX_LINES]
 
 
-def find(pair: ClaimPair, read: Reader | None = None) -> Findings | None:
-    """What one side alone claims without support; null when an answer is too long to be judged.
+def find(pair: ClaimPair) -> Findings | None:
+    """What one side alone claims without support; null when an answer is too long to be judged."""
+    return find_all([pair])[0]
 
-    `read` is a reader of the pair's lexicon, so that pairs may share one.
-    """
-    read = read or reader(pair.lexicon)
-    production, replay = judged(pair.production, read), judged(pair.replay, read)
-    if production is None or replay is None:
+
+def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
+    """`find` of each pair."""
+    sides = (side for pair in pairs for side in (pair.production, pair.replay) if not is_too_long(side))
+    texts = (answer.text for side in sides for answer in side.answers)
+    read = readers(texts, (pair.lexicon for pair in pairs))
+    return [_find(pair, read[id(pair.lexicon)]) for pair in pairs]
+
+
+def _find(pair: ClaimPair, read: Reader) -> Findings | None:
+    if is_too_long(pair.production) or is_too_long(pair.replay):
         return None
+    production, replay = judged(pair.production, read), judged(pair.replay, read)
     if not production and not replay:
         return _NOTHING
     language = pair.lexicon.language

@@ -7,14 +7,12 @@ cancelled", "is cancelled"), which as often tell of a state that was found.
 
 Texts are hostile. Only sentences that hold a participle of the lexicon are looked at, and from each participle only
 a bounded way to either side, so that the time is linear in the text.
-
-Answers of two sides, and of a batch, mostly share sentences and often all of them: a `Reader` reads each once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from comparators.claimwords import Lexicon, Reading
@@ -33,44 +31,22 @@ class Claim(NamedTuple):
     forms: frozenset[str]
 
 
-#: What a text claims by one lexicon, of claims of the same tools the surest alone (`surest`).
-Reader: TypeAlias = Callable[[str], tuple[Claim, ...]]
-#: Texts, and sentences, that a reader knows again.
-_TEXTS_KNOWN, _SENTENCES_KNOWN = 4096, 8192
-
-
-def reader(lexicon: Lexicon) -> Reader:
-    """A reader that knows again what it has read lately. It is to live no longer than a batch.
-
-    What is known is a pure function of the text, so that no result depends on what was read before. It is bounded,
-    and texts are known by their surest claims, so that a batch of hostile texts costs no more memory than theirs.
-    """
-    of_sentence = lru_cache(_SENTENCES_KNOWN)(partial(_claims_of, lexicon=lexicon))
-    return lru_cache(_TEXTS_KNOWN)(lambda text: surest(_claims_in(text, lexicon, of_sentence)))
+#: Reads the claims of one text, or of one sentence.
+Reader: TypeAlias = Callable[[str], Sequence[Claim]]
 
 
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    return tuple(_claims_in(text, lexicon, partial(_claims_of, lexicon=lexicon)))
+    verbs = lexicon.verbs.intersection(words_in(text))
+    return tuple(claims_by(verbs, text, partial(claims_of, lexicon=lexicon))) if verbs else ()
 
 
-def surest(claims: Iterable[Claim]) -> tuple[Claim, ...]:
-    """Of claims of the same tools the one of the highest tier, the last of several, where the first stood."""
-    found: dict[frozenset[str], Claim] = {}
-    for claim in claims:
-        if claim.tier >= found.get(claim.tools, claim).tier:
-            found[claim.tools] = claim
-    return tuple(found.values())
+def claims_by(verbs: Set[str], text: str, of_sentence: Reader) -> list[Claim]:
+    """The claims of a text in which no participles but `verbs` stand, in order."""
+    return [claim for sentence in _telling(text, verbs) for claim in of_sentence(sentence)]
 
 
-def _claims_in(text: str, lexicon: Lexicon, of_sentence: Reader) -> list[Claim]:
-    here = lexicon.verbs.intersection(words_in(text))
-    if not here:
-        return []
-    return [claim for sentence in _telling(text, here) for claim in of_sentence(sentence)]
-
-
-def _telling(text: str, verbs: frozenset[str]) -> Iterator[str]:
+def _telling(text: str, verbs: Set[str]) -> Iterator[str]:
     """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words."""
     for sentence in assertions(text):
         low = sentence.lower()
@@ -80,7 +56,7 @@ def _telling(text: str, verbs: frozenset[str]) -> Iterator[str]:
                 break
 
 
-def _claims_of(sentence: str, lexicon: Lexicon) -> tuple[Claim, ...]:
+def claims_of(sentence: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """The claims of a sentence: of each participle the first in either tier."""
     if not _may_claim(sentence, lexicon):
         return ()

@@ -88,10 +88,13 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-def judged(side: ClaimSide, read: Reader) -> tuple[Judged, ...] | None:
-    """The distinct claims of a side, the worse of two that say the same; null when it is too long to be judged."""
-    if sum([len(answer.text) for answer in side.answers]) > MAX_CHARS:
-        return None
+def is_too_long(side: ClaimSide) -> bool:
+    """Whether a side is too long to be judged."""
+    return sum([len(answer.text) for answer in side.answers]) > MAX_CHARS
+
+
+def judged(side: ClaimSide, read: Reader) -> tuple[Judged, ...]:
+    """The distinct claims of a side, the worse of two that say the same."""
     said = [read(answer.text) for answer in side.answers]
     if not any(said):
         return ()

@@ -20,7 +20,7 @@ _TOKEN = re.compile(r"'?[^\W\d_]+|\d[\w.,:/-]*|[^\w\s]")
 _LAST_OF_NAME = re.compile(r"(?<![^\W\d_])[^\W\d_]++(?!\w)")
 #: Other apostrophes, and stars of Markdown.
 _PLAIN = (("\u2019", "'"), ("\u2018", "'"), ("\u02bc", "'"), ("*", " "))
-_LETTERS_ONLY = bytes(byte | 32 if byte < 128 and chr(byte).isalpha() else 32 for byte in range(256))
+LETTERS_ONLY = bytes(byte | 32 if byte < 128 and chr(byte).isalpha() else 32 for byte in range(256))
 
 
 def assertions(text: str) -> Iterator[str]:
@@ -43,7 +43,7 @@ def tokens(sentence: str) -> list[str]:
 
 def words_in(text: str) -> list[str]:
     """The words of a text that are of ASCII letters, in lower case: fast, and enough to know which are not there."""
-    return text.encode("utf-8", "surrogatepass").translate(_LETTERS_ONLY).decode("ascii").split()
+    return text.encode("utf-8", "surrogatepass").translate(LETTERS_ONLY).decode("ascii").split()
 
 
 def stated(texts: Iterable[str]) -> frozenset[str]:
