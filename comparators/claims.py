@@ -98,15 +98,13 @@ def find(pair: ClaimPair) -> Findings | None:
 
 def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
     """`find` of each pair."""
-    sides = (side for pair in pairs for side in (pair.production, pair.replay) if not is_too_long(side))
-    texts = (answer.text for side in sides for answer in side.answers)
-    read = readers(texts, (pair.lexicon for pair in pairs))
-    return [_find(pair, read[id(pair.lexicon)]) for pair in pairs]
+    short = [not (is_too_long(pair.production) or is_too_long(pair.replay)) for pair in pairs]
+    sides = [side for pair, read in zip(pairs, short, strict=True) if read for side in pair[:2]]
+    read = readers([answer.text for side in sides for answer in side.answers], [pair.lexicon for pair in pairs])
+    return [_find(pair, read[id(pair.lexicon)]) if each else None for pair, each in zip(pairs, short, strict=True)]
 
 
-def _find(pair: ClaimPair, read: Reader) -> Findings | None:
-    if is_too_long(pair.production) or is_too_long(pair.replay):
-        return None
+def _find(pair: ClaimPair, read: Reader) -> Findings:
     production, replay = judged(pair.production, read), judged(pair.replay, read)
     if not production and not replay:
         return _NOTHING

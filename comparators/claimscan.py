@@ -47,13 +47,23 @@ def claims_by(verbs: Set[str], text: str, of_sentence: Reader) -> list[Claim]:
 
 
 def _telling(text: str, verbs: Set[str]) -> Iterator[str]:
-    """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words."""
-    for sentence in assertions(text):
-        low = sentence.lower()
-        for verb in verbs:
-            if verb in low:
-                yield sentence
-                break
+    """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words.
+
+    Neither a sentence nor a quotation goes beyond its line, so that other lines need not be cut.
+    """
+    for line in text.split("\n"):
+        if _holds(line, verbs):
+            for sentence in assertions(line):
+                if _holds(sentence, verbs):
+                    yield sentence
+
+
+def _holds(text: str, verbs: Set[str]) -> bool:
+    low = text.lower()
+    for verb in verbs:  # noqa: SIM110 - a generator costs more than what it would do
+        if verb in low:
+            return True
+    return False
 
 
 def claims_of(sentence: str, lexicon: Lexicon) -> tuple[Claim, ...]:

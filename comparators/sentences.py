@@ -11,6 +11,7 @@ _END = re.compile(r"[.!?\n\u3002\uff01\uff1f](?:(?<=\n)|[\"')\]*_]*\s+)")
 _QUOTED = re.compile(
     '"[^"\n]{1,300}"|\u201c[^\u201d\n]{1,300}\u201d|\u00ab[^\u00bb\n]{1,300}\u00bb|`[^`\n]{1,300}`',
 )
+_QUOTES = ('"', "\u201c", "\u00ab", "`")
 _SINGLE_QUOTED = re.compile(r"'(?<![\w']')(?! )[^'\n]{1,300}(?<! )'(?![\w'])")
 #: What may stand behind a question mark.
 _CLOSING = " \t\r\"')]*_!"
@@ -27,7 +28,9 @@ def assertions(text: str) -> Iterator[str]:
     """The sentences of a text that are no questions, without what they quote. Linear in the text."""
     for sign, plain in _PLAIN:
         text = text.replace(sign, plain)
-    text = _SINGLE_QUOTED.sub(_OMITTED, _QUOTED.sub(_OMITTED, text))
+    if any(mark in text for mark in _QUOTES):
+        text = _QUOTED.sub(_OMITTED, text)
+    text = _SINGLE_QUOTED.sub(_OMITTED, text)
     start = 0
     for end in (*[found.end() for found in _END.finditer(text)], len(text)):
         sentence = text[start:end].strip()
