@@ -19,6 +19,7 @@ from typing import NamedTuple
 from bench.answers import cpu_seconds
 from comparators.calls import Effect, Outcome
 from comparators.claims import ClaimPair, compare_claims, find
+from comparators.claimscan import claims_in
 from comparators.claimsupport import ClaimSide, Deed, Judged, Told, Verdict, judged
 from comparators.claimwords import Lexicon
 from consumers.files import TraceItem, read_items
@@ -126,7 +127,7 @@ def unsupported(side: ClaimSide, answer: Recorded, production: ClaimSide | None 
 
 def supported(answer: Recorded) -> list[Judged]:
     """The writes it claims and has made."""
-    claims = judged(answer.side, answer.lexicon) or ()
+    claims = judged(answer.side, partial(claims_in, lexicon=answer.lexicon))
     return [it for it in claims if it.verdict is Verdict.SUPPORTED and it.claim.tools <= answer.writes]
 
 

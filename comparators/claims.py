@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from comparators.claimscan import Claim
-from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, judged
+from comparators.claimreader import readers
+from comparators.claimscan import Claim, Reader
+from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, is_too_long, judged
 from comparators.claimwords import Lexicon
 from comparators.clauses import Tier
 from comparators.language import Language
@@ -44,6 +45,8 @@ _ENDS = {
     Verdict.UNMATCHED: "unmatched",
     Verdict.ASSUMED: "assumed",
 }
+#: The columns, by the end of their names.
+_COUNTED = ("unsupported", *_ENDS.values())
 _WHY = {
     Verdict.REFUTED: "the call for it failed or was stopped",
     Verdict.WITHOUT_WRITE: "no write took effect",
@@ -67,12 +70,15 @@ def compare_claims(pairs: Sequence[ClaimPair], *, given: Statuses | None = None)
     so claims alone. What is only assumed is no part of it: it says how the replay was stubbed.
     """
     wanted = [True] * len(pairs) if given is None else (given == Status.SCORED).tolist()
-    found = [find(pair) if want else _NOTHING for pair, want in zip(pairs, wanted, strict=True)]
+    read = [pair for pair, want in zip(pairs, wanted, strict=True) if want]
+    each_read = iter(find_all(read))
+    found = [next(each_read) if want else _NOTHING for want in wanted]
     status = np.array([_status(each) for each in found], dtype=np.uint8)
-    rows = [each or _NOTHING for each in found]
-    counts = {"unsupported": [_unsupported_count(row.new) - _unsupported_count(row.gone) for row in rows]}
-    counts |= {end: [_count(row.new, verdict) for row in rows] for verdict, end in _ENDS.items()}
-    columns = (column(f"claims.{end}", np.array(values, np.float64), status) for end, values in counts.items())
+    values = np.zeros((len(_COUNTED), len(pairs)), np.float64)
+    for row, each in enumerate(found):
+        if each and (each.new or each.gone):
+            values[:, row] = _counts(each)
+    columns = (column(f"claims.{end}", scores, status) for end, scores in zip(_COUNTED, values, strict=True))
     return tuple(overridden(scores, given) for scores in columns)
 
 
@@ -87,14 +93,26 @@ def explain_claims(pair: ClaimPair) -> tuple[Evidence, ...]:
 
 def find(pair: ClaimPair) -> Findings | None:
     """What one side alone claims without support; null when an answer is too long to be judged."""
-    production, replay = (judged(side, pair.lexicon) for side in (pair.production, pair.replay))
-    if production is None or replay is None:
-        return None
+    return find_all([pair])[0]
+
+
+def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
+    """`find` of each pair."""
+    short = [not (is_too_long(pair.production) or is_too_long(pair.replay)) for pair in pairs]
+    sides = [side for pair, read in zip(pairs, short, strict=True) if read for side in pair[:2]]
+    read = readers([answer.text for side in sides for answer in side.answers], [pair.lexicon for pair in pairs])
+    return [_find(pair, read[id(pair.lexicon)]) if each else None for pair, each in zip(pairs, short, strict=True)]
+
+
+def _find(pair: ClaimPair, read: Reader) -> Findings:
+    production, replay = judged(pair.production, read), judged(pair.replay, read)
+    if not production and not replay:
+        return _NOTHING
     language = pair.lexicon.language
     return Findings(
         new=_beyond(_wanting(pair.replay, replay, production, language), production),
         gone=_beyond(_wanting(pair.production, production, replay, language), replay),
-        claimed=bool(production or replay),
+        claimed=True,
     )
 
 
@@ -105,6 +123,12 @@ def _status(found: Findings | None) -> Status:
     if found is None:
         return Status.TOO_LARGE
     return Status.SCORED if found.claimed else Status.NOT_APPLICABLE
+
+
+def _counts(found: Findings) -> list[int]:
+    """The values of a row, in the order of `_COUNTED`."""
+    ends = [_count(found.new, verdict) for verdict in _ENDS]
+    return [_unsupported_count(found.new) - _unsupported_count(found.gone), *ends]
 
 
 def _unsupported_count(claims: Sequence[Judged]) -> int:

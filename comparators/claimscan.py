@@ -11,7 +11,9 @@ a bounded way to either side, so that the time is linear in the text.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 from comparators.claimwords import Lexicon, Reading
 from comparators.clauses import Clause, Form, Reach, Tier, form_at, is_asserted, reach_of
@@ -29,38 +31,75 @@ class Claim(NamedTuple):
     forms: frozenset[str]
 
 
+#: Reads the claims of one text, or of one sentence.
+Reader: TypeAlias = Callable[[str], Sequence[Claim]]
+
+
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    verbs = lexicon.readings.keys()
-    if verbs.isdisjoint(words_in(text)):
-        return ()
-    telling = (sentence for sentence in assertions(text) if not verbs.isdisjoint(words_in(sentence)))
-    return tuple(claim for sentence in telling for claim in _claims_of(sentence, lexicon))
+    verbs = lexicon.verbs.intersection(words_in(text))
+    return tuple(claims_by(verbs, text, partial(claims_of, lexicon=lexicon))) if verbs else ()
 
 
-def _claims_of(sentence: str, lexicon: Lexicon) -> list[Claim]:
+def claims_by(verbs: Set[str], text: str, of_sentence: Reader) -> list[Claim]:
+    """The claims of a text in which no participles but `verbs` stand, in order."""
+    return [claim for sentence in _telling(text, verbs) for claim in of_sentence(sentence)]
+
+
+def _telling(text: str, verbs: Set[str]) -> Iterator[str]:
+    """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words.
+
+    Neither a sentence nor a quotation goes beyond its line, so that other lines need not be cut.
+    """
+    for line in text.split("\n"):
+        if _holds(line, verbs):
+            for sentence in assertions(line):
+                if _holds(sentence, verbs):
+                    yield sentence
+
+
+def _holds(text: str, verbs: Set[str]) -> bool:
+    low = text.lower()
+    for verb in verbs:  # noqa: SIM110 - a generator costs more than what it would do
+        if verb in low:
+            return True
+    return False
+
+
+def claims_of(sentence: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """The claims of a sentence: of each participle the first in either tier."""
+    if not _may_claim(sentence, lexicon):
+        return ()
     words = tokens(sentence)
     clause = Clause(words, [word.lower() for word in words], lexicon.language)
+    verbs = [place for place, word in enumerate(clause.low) if word in lexicon.readings]
+    forms = [(place, form) for place in verbs if (form := form_at(clause, place)) is not None]
+    return tuple(_claims_at(forms, clause, sentence, lexicon)) if forms else ()
+
+
+def _claims_at(forms: list[tuple[int, Form]], clause: Clause, sentence: str, lexicon: Lexicon) -> Iterable[Claim]:
     said = frozenset(clause.low)
-    meant = {verb: _meant(lexicon.readings[verb], said) for verb in lexicon.readings.keys() & said}
-    if not any(meant.values()):
-        return []
+    meant = {verb: _meant(lexicon.readings[verb], said) for verb in {clause.low[place] for place, _ in forms}}
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
-    for place, verb in enumerate(clause.low):
-        if verb not in meant:
-            continue
-        form = form_at(clause, place)
-        if form is None:
-            continue
+    for place, form in forms:
+        verb = clause.low[place]
         if (verb, form.tier) not in found and meant[verb] and is_asserted(clause, place):
             reach = reach_of(clause, place, form.voice, previous=previous)
             about = _about(meant[verb], reach)
             if about:
                 found[verb, form.tier] = _claim(about, form, verb, sentence)
         previous = place
-    return list(found.values())
+    return found.values()
+
+
+def _may_claim(sentence: str, lexicon: Lexicon) -> bool:
+    """Whether a participle is there and, where all is ASCII, one of its objects: most sentences need no tokens."""
+    said = words_in(sentence)
+    here = lexicon.verbs.intersection(said)
+    if not here or not sentence.isascii():
+        return bool(here)
+    return any(not lexicon.objects[verb].isdisjoint(said) for verb in here)
 
 
 def _meant(readings: tuple[Reading, ...], said: frozenset[str]) -> list[Reading]:

@@ -13,8 +13,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from comparators.calls import Effect, Outcome
-from comparators.claimscan import Claim, claims_in
-from comparators.claimwords import Lexicon
+from comparators.claimscan import Claim, Reader
 from comparators.clauses import Tier
 
 #: Sides with longer answers are not judged.
@@ -89,16 +88,22 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-def judged(side: ClaimSide, lexicon: Lexicon) -> tuple[Judged, ...] | None:
-    """The distinct claims of a side, the worse of two that say the same; null when it is too long to be judged."""
-    if sum(len(answer.text) for answer in side.answers) > MAX_CHARS:
-        return None
+def is_too_long(side: ClaimSide) -> bool:
+    """Whether a side is too long to be judged."""
+    return sum([len(answer.text) for answer in side.answers]) > MAX_CHARS
+
+
+def judged(side: ClaimSide, read: Reader) -> tuple[Judged, ...]:
+    """The distinct claims of a side, the worse of two that say the same."""
+    said = [read(answer.text) for answer in side.answers]
+    if not any(said):
+        return ()
     done, past = _Done(), 0
     found: dict[frozenset[str], Judged] = {}
-    for answer in side.answers:
+    for answer, claims in zip(side.answers, said, strict=True):
         done.add(side.deeds[past : answer.deeds])
         past = answer.deeds
-        for claim in claims_in(answer.text, lexicon):
+        for claim in claims:
             this = Judged(claim, done.verdict_of(claim))
             found[claim.tools] = max(this, found.get(claim.tools, this), key=_weight)
     return tuple(found.values())

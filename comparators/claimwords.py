@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from comparators.language import Language
@@ -42,6 +43,17 @@ class Lexicon:
 
     language: Language
     readings: Mapping[str, tuple[Reading, ...]]
+
+    @cached_property
+    def verbs(self) -> frozenset[str]:
+        """All participles. They are, as objects are, of ASCII letters in lower case: words of a name."""
+        return frozenset(self.readings)
+
+    @cached_property
+    def objects(self) -> Mapping[str, frozenset[str]]:
+        """What each participle can be about, by any of its readings."""
+        found = self.readings.items()
+        return {verb: frozenset().union(*(reading.objects for reading in readings)) for verb, readings in found}
 
     @classmethod
     def of(cls, tools: Iterable[ToolWords], language: Language) -> Lexicon:

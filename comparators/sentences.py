@@ -11,6 +11,7 @@ _END = re.compile(r"[.!?\n\u3002\uff01\uff1f](?:(?<=\n)|[\"')\]*_]*\s+)")
 _QUOTED = re.compile(
     '"[^"\n]{1,300}"|\u201c[^\u201d\n]{1,300}\u201d|\u00ab[^\u00bb\n]{1,300}\u00bb|`[^`\n]{1,300}`',
 )
+_QUOTES = ('"', "\u201c", "\u00ab", "`")
 _SINGLE_QUOTED = re.compile(r"'(?<![\w']')(?! )[^'\n]{1,300}(?<! )'(?![\w'])")
 #: What may stand behind a question mark.
 _CLOSING = " \t\r\"')]*_!"
@@ -20,14 +21,20 @@ _TOKEN = re.compile(r"'?[^\W\d_]+|\d[\w.,:/-]*|[^\w\s]")
 _LAST_OF_NAME = re.compile(r"(?<![^\W\d_])[^\W\d_]++(?!\w)")
 #: Other apostrophes, and stars of Markdown.
 _PLAIN = (("\u2019", "'"), ("\u2018", "'"), ("\u02bc", "'"), ("*", " "))
-_LETTERS_ONLY = bytes(byte | 32 if byte < 128 and chr(byte).isalpha() else 32 for byte in range(256))
+LETTERS_ONLY = bytes(byte | 32 if byte < 128 and chr(byte).isalpha() else 32 for byte in range(256))
 
 
 def assertions(text: str) -> Iterator[str]:
     """The sentences of a text that are no questions, without what they quote. Linear in the text."""
     for sign, plain in _PLAIN:
         text = text.replace(sign, plain)
-    for sentence in _sentences(_SINGLE_QUOTED.sub(_OMITTED, _QUOTED.sub(_OMITTED, text))):
+    if any(mark in text for mark in _QUOTES):
+        text = _QUOTED.sub(_OMITTED, text)
+    text = _SINGLE_QUOTED.sub(_OMITTED, text)
+    start = 0
+    for end in (*[found.end() for found in _END.finditer(text)], len(text)):
+        sentence = text[start:end].strip()
+        start = end
         if sentence and sentence[0] != ">" and not sentence.rstrip(_CLOSING).endswith(_QUESTION_MARKS):
             yield sentence
 
@@ -39,17 +46,9 @@ def tokens(sentence: str) -> list[str]:
 
 def words_in(text: str) -> list[str]:
     """The words of a text that are of ASCII letters, in lower case: fast, and enough to know which are not there."""
-    return text.encode("utf-8", "surrogatepass").translate(_LETTERS_ONLY).decode("ascii").split()
+    return text.encode("utf-8", "surrogatepass").translate(LETTERS_ONLY).decode("ascii").split()
 
 
 def stated(texts: Iterable[str]) -> frozenset[str]:
     """The words of texts in lower case, and the last ones of names: "is_locked" says locked, "locked_at" does not."""
     return frozenset(word for text in texts for word in _LAST_OF_NAME.findall(text.lower()))
-
-
-def _sentences(text: str) -> Iterator[str]:
-    start = 0
-    for end in _END.finditer(text):
-        yield text[start : end.end()].strip()
-        start = end.end()
-    yield text[start:].strip()

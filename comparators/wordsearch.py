@@ -1,0 +1,82 @@
+"""Which of a few words stand in each of many texts: one vectorised pass over the bytes of all.
+
+Words are runs of ASCII letters, in any case, as `sentences.words_in` reads them. A word is looked up by its last
+eight letters, one machine word, in a table of hashes; what is found there is compared letter by letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from comparators.sentences import LETTERS_ONLY
+
+_Keys: TypeAlias = NDArray[np.uint64]
+_Places: TypeAlias = NDArray[np.int64]
+
+_TAIL = 8
+_SPACE = 32
+#: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
+_MULTIPLIER, _BITS = np.uint64(0x9E3779B97F4A7C15), 16
+#: Characters that are read together: what is worked out on the way is several times as large.
+_PORTION = 1 << 17
+
+
+def words_present(texts: Sequence[str], wanted: frozenset[str]) -> list[set[str]]:
+    """Which of `wanted`, words of ASCII letters in lower case, each text holds. Linear in the texts."""
+    if not wanted:
+        return [set() for _ in texts]
+    table = np.zeros(1 << _BITS, np.bool_)
+    table[_slots(np.array([int.from_bytes(word.encode()[-_TAIL:], "little") for word in wanted], np.uint64))] = True
+    return [found for portion in _portions(texts) for found in _search(portion, wanted, table)]
+
+
+def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Runs of texts of bounded length together, or one text."""
+    start, size = 0, 0
+    for place, text in enumerate(texts):
+        size += len(text)
+        if size > _PORTION and place > start:
+            yield texts[start:place]
+            start, size = place, len(text)
+    if start < len(texts):
+        yield texts[start:]
+
+
+def _search(texts: Sequence[str], wanted: frozenset[str], table: NDArray[np.bool_]) -> list[set[str]]:
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    # A word in front of all others has eight bytes before its end, too.
+    low = b" ".join((b" " * _TAIL, *encoded, b"")).translate(LETTERS_ONLY)
+    starts, ends = _bounds(low)
+    hits = np.flatnonzero(table[_slots(_tails(low, starts, ends))])
+    firsts = np.cumsum([_TAIL + 1, *(len(text) + 1 for text in encoded)])
+    owners = np.searchsorted(firsts, starts[hits], side="right") - 1
+    found: list[set[str]] = [set() for _ in texts]
+    for owner, start, end in zip(owners.tolist(), starts[hits].tolist(), ends[hits].tolist(), strict=True):
+        word = low[start:end].decode("ascii")
+        if word in wanted:
+            found[owner].add(word)
+    return found
+
+
+def _bounds(low: bytes) -> tuple[_Places, _Places]:
+    """Where words begin, and behind their ends. The text begins and ends with a space."""
+    letter = np.frombuffer(low, np.uint8) != _SPACE
+    bounds = np.flatnonzero(letter[1:] != letter[:-1]) + 1
+    return bounds[::2], bounds[1::2]
+
+
+def _tails(low: bytes, starts: _Places, ends: _Places) -> _Keys:
+    """The last letters of each word as one number, without what stands before a shorter word."""
+    every = np.ndarray((len(low) - _TAIL + 1,), "<u8", buffer=low, strides=(1,))
+    foreign = np.maximum(_TAIL - (ends - starts), 0).astype(np.uint64)
+    tails: _Keys = every[ends - _TAIL] >> (foreign * np.uint64(8))
+    return tails
+
+
+def _slots(keys: _Keys) -> _Keys:
+    slots: _Keys = (keys * _MULTIPLIER) >> np.uint64(64 - _BITS)
+    return slots
