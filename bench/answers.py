@@ -57,6 +57,9 @@ def main() -> None:
     for batch in BATCHES:
         block = _rate(_block(), production, replay, batch)
         print(f"  the whole block,             batches of {batch:>4}: {block:>9,.0f}  (goal {GOAL:,})")
+    identical = [one if row % 4 < 2 else other for row, (one, other) in enumerate(zip(production, replay, strict=True))]
+    rate = _rate(_block(), production, identical, BATCHES[-1])
+    print(f"  the same, half of them identical,         {BATCHES[-1]:>4}: {rate:>9,.0f}")
     for batch in BATCHES:
         wording = _rate(lambda one, other: distances(*map(normalise_all, (one, other))), production, replay, batch)
         print(f"  lexical alone,               batches of {batch:>4}: {wording:>9,.0f}")
@@ -80,17 +83,17 @@ def _block() -> Callable[[list[str], list[str]], object]:
     known = ('{"total": 1250, "due": "2024-05-20"}',)
 
     def block(production: list[str], replay: list[str]) -> object:
-        batch = AnswerBatch(production, replay)
+        batch = AnswerBatch(production, replay, language)
         stances = [
             [stance_of(text, said, Records(), language) for text, said in zip(*side, strict=True)]
-            for side in zip(batch.normal, batch.said, strict=True)
+            for side in zip(batch.normal, batch.telling, strict=True)
         ]
         claims = [
             ClaimPair(ClaimSide.of(one), ClaimSide.of(other), lexicon)
             for one, other in zip(production, replay, strict=True)
         ]
         return (
-            compare_answers(batch, language),
+            compare_answers(batch),
             compare_grounding(batch, [lambda: known] * len(production)),
             compare_stances(*stances),
             compare_claims(claims),
@@ -101,7 +104,7 @@ def _block() -> Callable[[list[str], list[str]], object]:
 
 def _texts_alone(production: list[str], replay: list[str]) -> object:
     """Wording, length, figures, substitutions and polarity."""
-    return compare_answers(AnswerBatch(production, replay), english_answers())
+    return compare_answers(AnswerBatch(production, replay, english_answers()))
 
 
 def _rate(

@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from comparators.alignment import Aligned, align_all
+from comparators.answerwords import AnswerWords
 from comparators.numbers import Figure, figures
 from comparators.spec import Bools, Status, Statuses
 from comparators.text import normalise_all
-from comparators.wordscan import words_of
+from comparators.wordscan import found_in
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class AnswerBatch:
 
     production: Sequence[str | None]
     replay: Sequence[str | None]
+    words: AnswerWords
     given: Statuses | None = None
 
     def __post_init__(self) -> None:
@@ -50,16 +52,12 @@ class AnswerBatch:
         return production, replay
 
     @cached_property
-    def said(self) -> tuple[list[list[str]], list[list[str]]]:
-        """The words of both sides (`wordscan.words_of`); none where there is no answer to read."""
-        production, replay = self.normal
-        found = words_of([text or "" for side in (production, replay) for text in side])
-        return found[: len(production)], found[len(production) :]
-
-    @property
-    def words(self) -> list[tuple[list[str], list[str]]]:
-        """The words of both sides, where both answered."""
-        return [(self.said[0][row], self.said[1][row]) for row in self.both]
+    def telling(self) -> tuple[list[list[str]], list[list[str]]]:
+        """The telling words of both sides (`AnswerWords.telling`); none where there is no answer to read."""
+        texts = list(dict.fromkeys(text for side in self.normal for text in side if text))
+        by_text = dict(zip(texts, found_in(texts, self.words.telling), strict=True))
+        production, replay = ([by_text.get(text or "", []) for text in side] for side in self.normal)
+        return production, replay
 
     @cached_property
     def left(self) -> list[str]:

@@ -30,7 +30,7 @@ EXCERPT = 300
 MAX_LINES = 12
 _READ_FOR_EVIDENCE = 100_000
 
-def compare_answers(batch: AnswerBatch, words: AnswerWords) -> tuple[Column, ...]:
+def compare_answers(batch: AnswerBatch) -> tuple[Column, ...]:
     """`answer.lexical`, `.length`, `.numbers`, `.substituted` and `.polarity` of each pair.
 
     The last two count aligned sentences of which one holds another figure than the other, or says the contrary; they
@@ -44,7 +44,7 @@ def compare_answers(batch: AnswerBatch, words: AnswerWords) -> tuple[Column, ...
         column("answer.lexical", wording, statuses(batch.answers > 0, Status.NOT_APPLICABLE)),
         _both("answer.length", batch, _log_length_ratio(left, right), np.ones(len(left), np.bool_)),
         _both("answer.numbers", batch, _share(missing, added, some), some > 0),
-        *_sentencewise(batch, missing, added, words),
+        *_sentencewise(batch, missing, added),
     )
     return tuple(overridden(scores, batch.given) for scores in columns)
 
@@ -96,11 +96,12 @@ def _share(missing: Sequence[Sequence[Figure]], added: Sequence[Sequence[Figure]
 
 
 def _sentencewise(
-    batch: AnswerBatch, missing: Sequence[Sequence[Figure]], added: Sequence[Sequence[Figure]], words: AnswerWords
+    batch: AnswerBatch, missing: Sequence[Sequence[Figure]], added: Sequence[Sequence[Figure]]
 ) -> tuple[Column, Column]:
     """Most pairs differ neither in figures on both sides nor in a cue: their sentences are not even cut."""
     swapped = [bool(one and other) for one, other in zip(missing, added, strict=True)]
-    turning = may_turn(batch.words, words)
+    telling = ((batch.telling[0][row], batch.telling[1][row]) for row in batch.both)
+    turning = may_turn(telling, batch.words)
     asked = [place for place, both in enumerate(zip(swapped, turning, strict=True)) if any(both)]
     figures_, turns = np.zeros(len(swapped)), np.zeros(len(swapped))
     fits = np.ones(len(swapped), np.bool_)
@@ -114,7 +115,7 @@ def _sentencewise(
     )
     figures_[replaced] = [sum(len(one) for one, _ in each) for each in found]
     for place in (place for place in asked if turning[place]):
-        turns[place] = sum(turned(pair, words) for pair in aligned[place] or ())
+        turns[place] = sum(turned(pair, batch.words) for pair in aligned[place] or ())
     return _counts("answer.substituted", batch, figures_, fits), _counts("answer.polarity", batch, turns, fits)
 
 

@@ -25,10 +25,17 @@ class Phrases:
             found.setdefault(max(words, key=len), []).append(phrase)
         return found
 
+    @cached_property
+    def signs(self) -> frozenset[str]:
+        return frozenset(self._by_sign)
+
     def stand_in(self, text: str, said: Iterable[str]) -> bool:
-        """Whether one of them stands in a text in normal form; `said` are its words, or those of more."""
-        signs = self._by_sign.keys() & said
-        return any(phrase in text for sign in signs for phrase in self._by_sign[sign])
+        """Whether one of them stands in a text in normal form; `said` are its words that are signs, or more."""
+        by_sign = self._by_sign
+        for sign in said:
+            if sign in by_sign and any(phrase in text for phrase in by_sign[sign]):
+                return True
+        return False
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,11 @@ class AnswerWords:
     @cached_property
     def hedging(self) -> Phrases:
         return Phrases(self.uncertain)
+
+    @cached_property
+    def telling(self) -> frozenset[str]:
+        """Words without which an answer neither contradicts nor takes a stance: all others need no second look."""
+        return self.cues | self.refusing.signs | self.hedging.signs
 
     @cached_property
     def opposites(self) -> frozenset[str]:

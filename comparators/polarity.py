@@ -19,7 +19,7 @@ SAME_BUT_FOR_CUES = 75.0
 
 
 def may_turn(said: Iterable[tuple[Sequence[str], Sequence[str]]], words: AnswerWords) -> list[bool]:
-    """Which pairs of texts, given as their words, hold other cues, so that their sentences are worth a look."""
+    """Which pairs of texts, given as their telling words, hold other cues: their sentences are worth a look."""
     return [_cues(production, words.cues) != _cues(replay, words.cues) for production, replay in said]
 
 
@@ -39,7 +39,7 @@ def turned(pair: Aligned, words: AnswerWords) -> bool:
 
 
 def _cues(said: Sequence[str], cues: frozenset[str]) -> list[str]:
-    return [] if cues.isdisjoint(said) else sorted(word for word in said if word in cues)
+    return sorted(word for word in said if word in cues)
 
 
 def _negations(sentence: Sequence[str], words: AnswerWords) -> int:

@@ -9,7 +9,8 @@ proves nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress, product
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -26,7 +27,13 @@ STANCES: Stance = ("answers", "asks", "escalates", "hedges", "refuses")
 
 #: Sentences and characters of an answer in which a refusal may stand, and characters of its end that may ask.
 _HEAD_SENTENCES, _HEAD, _TAIL = 3, 600, 600
+#: What may stand behind a question mark at the end.
+_CLOSING = 12
 _SENTENCE_END = re.compile(r"[.!?] ")
+#: Every combination of `STANCES`, by which are taken.
+_TAKEN: Mapping[tuple[bool, ...], Stance] = {
+    taken: tuple(compress(STANCES, taken)) for taken in product((False, True), repeat=len(STANCES))
+}
 EXCERPT = 300
 
 
@@ -39,17 +46,17 @@ class Records(NamedTuple):
 
 
 def stance_of(answer: str | None, said: Sequence[str], records: Records, words: AnswerWords) -> Stance:
-    """What an answer in normal form does, null = there was none; `said` are its words (`wordscan.words_of`)."""
+    """What an answer in normal form does, null = there was none; `said` its telling words."""
     text = answer or ""
-    refuses = _refuses(text, said, words) or (records.blocked and not records.acted)
-    found = {
-        "answers": bool(text) and not refuses,
-        "asks": _asks(text[-_TAIL:], words),
-        "escalates": records.handed_over,
-        "hedges": words.hedging.stand_in(text, said),
-        "refuses": refuses,
-    }
-    return tuple(name for name in STANCES if found[name])
+    refuses = (bool(said) and _refuses(text, said, words)) or (records.blocked and not records.acted)
+    found = (
+        bool(text) and not refuses,
+        "?" in text[-_CLOSING:] and _asks(text[-_TAIL:], words),
+        records.handed_over,
+        bool(said) and words.hedging.stand_in(text, said),
+        refuses,
+    )
+    return _TAKEN[found]
 
 
 def compare_stances(
@@ -117,4 +124,5 @@ def _asks(tail: str, words: AnswerWords) -> bool:
     if not text.endswith("?"):
         return False
     start = max(text.rfind(sign, 0, len(text) - 1) for sign in ("? ", ". ", "! ")) + 1
-    return not any(phrase in text[start:] for phrase in words.courtesies)
+    question = text[start:]
+    return not any(phrase in question for phrase in words.courtesies)

@@ -14,5 +14,14 @@ def words_of(texts: Sequence[str]) -> list[list[str]]:
 
     A letter beyond ASCII stands as some x: enough to know that a word is no other word.
     """
+    return [line.split() for line in _plain(texts)]
+
+
+def found_in(texts: Sequence[str], wanted: frozenset[str]) -> list[list[str]]:
+    """Those of the words of each text that are wanted, in order, as often as they occur."""
+    return [[word for word in line.split() if word in wanted] for line in _plain(texts)]
+
+
+def _plain(texts: Sequence[str]) -> list[str]:
     joined = "\n".join(texts).encode("utf-8", "surrogatepass").translate(_WORDS).decode("ascii")
-    return [line.split() for line in joined.split("\n")] if texts else []
+    return joined.split("\n") if texts else []

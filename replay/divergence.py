@@ -200,11 +200,12 @@ class _Read(NamedTuple):
 
 def _read(pairs: Sequence[Pair]) -> _Read:
     texts = [pair.production_answer for pair in pairs], [pair.replay_answer for pair in pairs]
-    batch, words = AnswerBatch(*texts, given=_given_answers(pairs, _given(pairs))), english_answers()
+    words = english_answers()
+    batch = AnswerBatch(*texts, words, given=_given_answers(pairs, _given(pairs)))
     production, replay = [pair.production for pair in pairs], [pair.replay for pair in pairs]
     sides = (
         [stance_of(text, told, _records(side), words) for text, told, side in zip(normal, said, acted, strict=True)]
-        for normal, said, acted in zip(batch.normal, batch.said, (production, replay), strict=True)
+        for normal, said, acted in zip(batch.normal, batch.telling, (production, replay), strict=True)
     )
     return _Read(batch, list(zip(*sides, strict=True)))
 
@@ -264,7 +265,7 @@ _FAITHFUL = frozenset(str(grade) for grade in FAITHFUL)
 def _columns(pairs: Sequence[Pair], meanings: Meanings | None, read: _Read) -> tuple[Column, ...]:
     given, batch = _given(pairs), read.answers
     production, replayed = [pair.production for pair in pairs], [pair.replay for pair in pairs]
-    answers = compare_answers(batch, english_answers())
+    answers = compare_answers(batch)
     return (
         *answers,
         compare_grounding(batch, [pair.grounds for pair in pairs]),

@@ -24,7 +24,7 @@ ANSWERS = st.one_of(st.none(), st.lists(WORDS, max_size=12).map(" ".join), st.te
 
 
 def compared(production, replay, *, given=None):
-    return compare_answers(AnswerBatch(production, replay, given), english_answers())
+    return compare_answers(AnswerBatch(production, replay, english_answers(), given))
 
 
 @given(st.lists(st.tuples(ANSWERS, ANSWERS, st.sampled_from([0, 0, 3, 4])), min_size=1, max_size=12), st.randoms())

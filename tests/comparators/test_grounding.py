@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparators.answerbatch import AnswerBatch
+from comparators.answerwords import english_answers
 from comparators.grounding import MAX_CHARACTERS, compare_grounding, explain_grounding
 from comparators.spec import Status
 
 
 def score(production, replay, *grounds):
-    found = compare_grounding(AnswerBatch([production], [replay]), [lambda: grounds])
+    found = compare_grounding(AnswerBatch([production], [replay], english_answers()), [lambda: grounds])
     return found.value[0] if found.status[0] == Status.SCORED else Status(found.status[0])
 
 
@@ -42,7 +43,7 @@ def test_grounds_are_not_read_where_the_answers_hold_the_same_figures():
     def never():
         raise AssertionError("read in vain")
 
-    found = compare_grounding(AnswerBatch(["It is $1,250."], ["So it is 1250."]), [never])
+    found = compare_grounding(AnswerBatch(["It is $1,250."], ["So it is 1250."], english_answers()), [never])
     assert (found.status[0], found.value[0]) == (Status.SCORED, 0.0)
 
 

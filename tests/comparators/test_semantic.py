@@ -17,7 +17,7 @@ TEXTS = st.one_of(st.none(), st.sampled_from(["", "the laptop was wiped", "the l
 
 
 def compared(production, replay, *, given=None):
-    return compare_answers(AnswerBatch(production, replay, given), english_answers())
+    return compare_answers(AnswerBatch(production, replay, english_answers(), given))
 
 
 def letters(texts):

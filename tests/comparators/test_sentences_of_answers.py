@@ -20,7 +20,7 @@ WORDS = english_answers()
 
 
 def found(production, replay):
-    columns = {it.name: it for it in compare_answers(AnswerBatch([production], [replay]), WORDS)}
+    columns = {it.name: it for it in compare_answers(AnswerBatch([production], [replay], WORDS))}
     return tuple(int(columns[name].value[0]) for name in ("answer.substituted", "answer.polarity"))
 
 
@@ -102,7 +102,7 @@ def test_sentences_that_agree_are_not(production, replay, why):
 
 def test_control_similarity_takes_each_of_these_for_the_same():
     for production, replay in (*SUBSTITUTED, *TURNED):
-        (lexical, *_) = compare_answers(AnswerBatch([production], [replay]), WORDS)
+        (lexical, *_) = compare_answers(AnswerBatch([production], [replay], WORDS))
         assert lexical.value[0] < 0.5
 
 
@@ -116,7 +116,7 @@ SENTENCES = st.lists(
 @given(st.lists(st.tuples(SENTENCES, SENTENCES), min_size=1, max_size=6))
 @settings(deadline=None)
 def test_a_pair_scores_the_same_alone_in_company_and_mirrored(pairs):
-    together = compare_answers(AnswerBatch(*map(list, zip(*pairs, strict=True))), WORDS)
+    together = compare_answers(AnswerBatch(*map(list, zip(*pairs, strict=True)), WORDS))
     for row, (production, replay) in enumerate(pairs):
         alone = found(production, replay)
         assert alone == tuple(int(it.value[row]) for it in together[3:])
@@ -151,7 +151,7 @@ def test_words_are_runs_of_letters_digits_and_apostrophes(texts):
 )
 def test_what_is_too_much_to_align_says_so_in_bounded_time(production, replay):
     before = time.process_time()
-    columns = compare_answers(AnswerBatch([production], [replay]), WORDS)
+    columns = compare_answers(AnswerBatch([production], [replay], WORDS))
     explain_sentences(production, replay, WORDS)
     assert time.process_time() - before < 20
     assert {Status(it.status[0]) for it in columns[3:]} <= {Status.TOO_LARGE, Status.SCORED}
@@ -160,5 +160,5 @@ def test_what_is_too_much_to_align_says_so_in_bounded_time(production, replay):
 def test_too_many_changed_sentences_are_no_zero():
     production, replay = (" ".join(f"It is {word} {n}." for n in range(MAX_CHANGED + 1)) for word in ("not", "now"))
     assert align_all([(production, replay)]) == [None]
-    columns = compare_answers(AnswerBatch([production], [replay]), WORDS)
+    columns = compare_answers(AnswerBatch([production], [replay], WORDS))
     assert columns[4].status[0] == Status.TOO_LARGE

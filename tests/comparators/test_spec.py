@@ -33,11 +33,11 @@ def all_columns(answers, calls):
     nothing = [np.full(len(calls), np.nan)] * 4
     claims = [ClaimPair(*map(ClaimSide.of, pair), WIPING) for pair in answers]
     texts = [[pair[side] for pair in answers] for side in (0, 1)]
-    batch = AnswerBatch(*texts)
-    worded = compare_answers(batch, english_answers())
+    batch = AnswerBatch(*texts, english_answers())
+    worded = compare_answers(batch)
     stances = [
         [stance_of(*told, Records(), english_answers()) for told in zip(*side, strict=True)]
-        for side in zip(batch.normal, batch.said, strict=True)
+        for side in zip(batch.normal, batch.telling, strict=True)
     ]
     return (
         *worded,
