@@ -32,10 +32,7 @@ class Phrases:
     def stand_in(self, text: str, said: Iterable[str]) -> bool:
         """Whether one of them stands in a text in normal form; `said` are its words that are signs, or more."""
         by_sign = self._by_sign
-        for sign in said:
-            if sign in by_sign and any(phrase in text for phrase in by_sign[sign]):
-                return True
-        return False
+        return any(sign in by_sign and any(phrase in text for phrase in by_sign[sign]) for sign in said)
 
 
 @dataclass(frozen=True)
