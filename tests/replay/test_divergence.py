@@ -13,10 +13,12 @@ from msgspec import structs
 from comparators.spec import COMPARATOR_SET, DIMENSION
 from replay.comparison import SlowestStep, Source
 from replay.contract import ToolContract, Tooling
-from replay.divergence import Comparer, Finished, Job, Unscored, flags_of, measure
+from replay.divergence import Comparer, Finished, Job, Unscored
 from replay.driver import drive
 from replay.errors import ProviderError
 from replay.execution import replay
+from replay.findings import flags_of
+from replay.measures import measure
 from replay.models import ModelReply
 from replay.planning import Planner
 from replay.policy import Rule
