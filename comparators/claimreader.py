@@ -16,6 +16,8 @@ from comparators.wordsearch import Hit, search
 #: Sentences that are known again. Texts are known as long as their batch, by their surest claims alone: in a hostile
 #: text there are many claims, but not of many tools.
 _SENTENCES_KNOWN = 4096
+#: The sign for kelvin, the one letter beyond ASCII that becomes one of it in lower case.
+_KELVIN = "\u212a"
 
 
 def readers(texts: Iterable[str], lexicons: Iterable[Lexicon]) -> dict[int, Reader]:
@@ -40,11 +42,17 @@ def _reader(lexicon: Lexicon, hits: Mapping[str, Sequence[Hit]]) -> Reader:
             return ()
         claims = known.get(text)
         if claims is None:
-            verbs = {hit.word for hit in hits[text] if hit.word in lexicon.verbs and may_tell(hit, lexicon.language)}
+            verbs = _telling(text, hits[text], lexicon)
             claims = known[text] = surest(claims_by(verbs, text, of_sentence)) if verbs else ()
         return claims
 
     return read
+
+
+def _telling(text: str, hits: Sequence[Hit], lexicon: Lexicon) -> set[str]:
+    """The participles of the lexicon that can claim something; where a letter hides one, they all."""
+    hidden = _KELVIN in text
+    return {hit.word for hit in hits if hit.word in lexicon.verbs and (hidden or may_tell(hit, lexicon.language))}
 
 
 def surest(claims: Iterable[Claim]) -> tuple[Claim, ...]:

@@ -22,7 +22,6 @@ from comparators.sentences import assertions, tokens, words_in
 from comparators.wordsearch import Hit
 
 
-
 class Claim(NamedTuple):
     """That one of `tools` acted. `forms` are the words for the state it would have brought about."""
 
