@@ -16,8 +16,10 @@ from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from comparators.claimwords import Lexicon, Reading
-from comparators.clauses import Clause, Form, Reach, Tier, form_at, is_asserted, reach_of
+from comparators.clauses import Clause, Form, Reach, Tier, form_at, is_asserted, may_have_form, reach_of
+from comparators.language import Language
 from comparators.sentences import assertions, tokens, words_in
+from comparators.wordsearch import Hit
 
 
 class Claim(NamedTuple):
@@ -42,7 +44,7 @@ def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
 
 
 def claims_by(verbs: Set[str], text: str, of_sentence: Reader) -> list[Claim]:
-    """The claims of a text in which no participles but `verbs` stand, in order."""
+    """The claims of a text in which no participles but `verbs` can claim anything, in order."""
     return [claim for sentence in _telling(text, verbs) for claim in of_sentence(sentence)]
 
 
@@ -56,6 +58,14 @@ def _telling(text: str, verbs: Set[str]) -> Iterator[str]:
             for sentence in assertions(line):
                 if _holds(sentence, verbs):
                     yield sentence
+
+
+def may_tell(hit: Hit, language: Language) -> bool:
+    """Whether a participle can have a form, by the word before it: true unless that is a token for itself."""
+    word = hit.before.strip()
+    if not (hit.before[:1].isspace() and word.isalpha()):
+        return True
+    return may_have_form(word.lower().decode("ascii"), language)
 
 
 def _holds(text: str, verbs: Set[str]) -> bool:

@@ -63,6 +63,11 @@ def form_at(clause: Clause, place: int) -> Form | None:
     return next((form for form in (_own_form(clause, at) for at in verbs) if form is not None), None)
 
 
+def may_have_form(before: str, language: Language) -> bool:
+    """Whether a participle can have a form behind this word, in lower case; true where an adverb hides the answer."""
+    return before in language.leading or _is_adverb(before, language)
+
+
 def _own_form(clause: Clause, place: int) -> Form | None:
     """The form by what stands right in front; a participle that is coordinated with another has none of its own."""
     low, language = clause.low, clause.language

@@ -95,6 +95,11 @@ class Language:
     def auxiliaries(self) -> frozenset[str]:
         return self.have | self.had | self.being | self.was | {"been"}
 
+    @cached_property
+    def leading(self) -> frozenset[str]:
+        """What may stand right before a participle that says that something is done, beside adverbs."""
+        return self.auxiliaries | self.self | self.coordinators | self.succeeding
+
     def synonyms_of(self, verb: str) -> frozenset[str]:
         """The other verbs that mean the same."""
         return frozenset().union(*(group for group in self.synonyms if verb in group)) - {verb}

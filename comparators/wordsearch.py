@@ -1,4 +1,4 @@
-"""Which of a few words stand in each of many texts: one vectorised pass over the bytes of all.
+"""Where a few words stand in many texts: one vectorised pass over the bytes of all.
 
 Words are runs of ASCII letters, in any case, as `sentences.words_in` reads them. A word is looked up by its last
 eight letters, one machine word, in a table of hashes; what is found there is compared letter by letter.
@@ -7,7 +7,7 @@ eight letters, one machine word, in a table of hashes; what is found there is co
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,17 @@ _MULTIPLIER, _BITS = np.uint64(0x9E3779B97F4A7C15), 16
 _PORTION = 1 << 17
 
 
-def words_present(texts: Sequence[str], wanted: frozenset[str]) -> list[set[str]]:
-    """Which of `wanted`, words of ASCII letters in lower case, each text holds. Linear in the texts."""
+class Hit(NamedTuple):
+    """A word that was found, and the text in front, in UTF-8, from the character before the word before it."""
+
+    word: str
+    before: bytes
+
+
+def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
+    """Where the words `wanted`, of ASCII letters in lower case, stand in each text, in order. Linear in the texts."""
     if not wanted:
-        return [set() for _ in texts]
+        return [[] for _ in texts]
     table = np.zeros(1 << _BITS, np.bool_)
     table[_slots(np.array([int.from_bytes(word.encode()[-_TAIL:], "little") for word in wanted], np.uint64))] = True
     return [found for portion in _portions(texts) for found in _search(portion, wanted, table)]
@@ -46,19 +53,22 @@ def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start:]
 
 
-def _search(texts: Sequence[str], wanted: frozenset[str], table: NDArray[np.bool_]) -> list[set[str]]:
+def _search(texts: Sequence[str], wanted: frozenset[str], table: NDArray[np.bool_]) -> list[list[Hit]]:
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    # A word in front of all others has eight bytes before its end, too.
-    low = b" ".join((b" " * _TAIL, *encoded, b"")).translate(LETTERS_ONLY)
+    # With spaces in front the first word has eight bytes before its end, too.
+    raw = b" ".join((b" " * _TAIL, *encoded, b""))
+    low = raw.translate(LETTERS_ONLY)
     starts, ends = _bounds(low)
     hits = np.flatnonzero(table[_slots(_tails(low, starts, ends))])
     firsts = np.cumsum([_TAIL + 1, *(len(text) + 1 for text in encoded)])
     owners = np.searchsorted(firsts, starts[hits], side="right") - 1
-    found: list[set[str]] = [set() for _ in texts]
-    for owner, start, end in zip(owners.tolist(), starts[hits].tolist(), ends[hits].tolist(), strict=True):
+    before = np.maximum(starts[np.maximum(hits - 1, 0)], firsts[owners]) - 1
+    found: list[list[Hit]] = [[] for _ in texts]
+    places = (owners, before, starts[hits], ends[hits])
+    for owner, front, start, end in zip(*(each.tolist() for each in places), strict=True):
         word = low[start:end].decode("ascii")
         if word in wanted:
-            found[owner].add(word)
+            found[owner].append(Hit(word, raw[front:start]))
     return found
 
 
