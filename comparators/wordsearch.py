@@ -62,7 +62,8 @@ def _search(texts: Sequence[str], wanted: frozenset[str], table: NDArray[np.bool
     hits = np.flatnonzero(table[_slots(_tails(low, starts, ends))])
     firsts = np.cumsum([_TAIL + 1, *(len(text) + 1 for text in encoded)])
     owners = np.searchsorted(firsts, starts[hits], side="right") - 1
-    before = np.maximum(starts[np.maximum(hits - 1, 0)], firsts[owners]) - 1
+    last = np.where(hits > 0, starts[hits - 1], 0)
+    before = np.maximum(last, firsts[owners]) - 1
     found: list[list[Hit]] = [[] for _ in texts]
     places = (owners, before, starts[hits], ends[hits])
     for owner, front, start, end in zip(*(each.tolist() for each in places), strict=True):
