@@ -24,6 +24,8 @@ from comparators.claimsupport import ClaimSide
 from comparators.claimwords import Lexicon, ToolWords
 from comparators.grounding import compare_grounding
 from comparators.language import english
+from comparators.numbers import unmatched
+from comparators.polarity import may_turn
 from comparators.stance import Records, compare_stances, stance_of
 from comparators.text import normalise_all
 from comparators.trigrams import distances
@@ -55,8 +57,11 @@ def main() -> None:
         everything = _rate(_texts_alone, production, replay, batch)
         print(f"  texts alone,                 batches of {batch:>4}: {everything:>9,.0f}")
     for batch in BATCHES:
+        scan = _rate(_scan(), production, replay, batch)
+        print(f"  wording, numbers, cues, claims, batches of {batch:>4}: {scan:>6,.0f}  (goal {GOAL:,})")
+    for batch in BATCHES:
         block = _rate(_block(), production, replay, batch)
-        print(f"  the whole block,             batches of {batch:>4}: {block:>9,.0f}  (goal {GOAL:,})")
+        print(f"  and sentences, stance, grounding, batches of {batch:>4}: {block:>4,.0f}")
     identical = [one if row % 4 < 2 else other for row, (one, other) in enumerate(zip(production, replay, strict=True))]
     rate = _rate(_block(), production, identical, BATCHES[-1])
     print(f"  the same, half of them identical,         {BATCHES[-1]:>4}: {rate:>9,.0f}")
@@ -77,6 +82,29 @@ def cpu_seconds(work: Callable[[], object], *, seconds: float = SECONDS) -> floa
     return best
 
 
+def _scan() -> Callable[[list[str], list[str]], object]:
+    """What has to look at every pair: wording, figures, the words that could matter, claims."""
+    language, lexicon = english_answers(), Lexicon.of(TOOLS, english())
+
+    def scan(production: list[str], replay: list[str]) -> object:
+        batch = AnswerBatch(production, replay, language)
+        left, right = batch.figures
+        telling = zip(*batch.telling, strict=True)
+        return (
+            distances(batch.left, batch.right),
+            [unmatched(*sides) for sides in zip(left, right, strict=True)],
+            may_turn(telling, language),
+            compare_claims(_claims(production, replay, lexicon)),
+        )
+
+    return scan
+
+
+def _claims(production: list[str], replay: list[str], lexicon: Lexicon) -> list[ClaimPair]:
+    pairs = zip(production, replay, strict=True)
+    return [ClaimPair(ClaimSide.of(one), ClaimSide.of(other), lexicon) for one, other in pairs]
+
+
 def _block() -> Callable[[list[str], list[str]], object]:
     """Everything that is said of two answers: texts, grounding, stance, claims."""
     language, lexicon = english_answers(), Lexicon.of(TOOLS, english())
@@ -88,10 +116,7 @@ def _block() -> Callable[[list[str], list[str]], object]:
             [stance_of(text, said, Records(), language) for text, said in zip(*side, strict=True)]
             for side in zip(batch.normal, batch.telling, strict=True)
         ]
-        claims = [
-            ClaimPair(ClaimSide.of(one), ClaimSide.of(other), lexicon)
-            for one, other in zip(production, replay, strict=True)
-        ]
+        claims = _claims(production, replay, lexicon)
         return (
             compare_answers(batch),
             compare_grounding(batch, [lambda: known] * len(production)),

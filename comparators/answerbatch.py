@@ -47,8 +47,9 @@ class AnswerBatch:
         """Both sides in normal form; null where there is no answer, or none that is to be read."""
         read = self.answers > 0
         sides = [[text if use else None for text, use in zip(side, read.tolist(), strict=True)] for side in self._sides]
-        told = iter(normalise_all([text for side in sides for text in side if text is not None]))
-        production, replay = ([None if text is None else next(told) for text in side] for side in sides)
+        texts = list(dict.fromkeys(text for side in sides for text in side if text is not None))
+        told: dict[str | None, str] = dict(zip(texts, normalise_all(texts), strict=True))
+        production, replay = ([told.get(text) for text in side] for side in sides)
         return production, replay
 
     @cached_property

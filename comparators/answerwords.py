@@ -13,7 +13,7 @@ from comparators.wordscan import words_of
 
 @dataclass(frozen=True)
 class Phrases:
-    """Finds phrases in texts. The longest word of each is its sign: only where that is said, it is looked for."""
+    """Finds phrases in texts. The sign of each is the last of its longest words: without it, it is not looked for."""
 
     phrases: tuple[str, ...]
 
@@ -22,7 +22,7 @@ class Phrases:
         found: dict[str, list[str]] = {}
         for phrase in self.phrases:
             (words,) = words_of([phrase])
-            found.setdefault(max(words, key=len), []).append(phrase)
+            found.setdefault(max(reversed(words), key=len), []).append(phrase)
         return found
 
     @cached_property
