@@ -45,10 +45,10 @@ def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
     hits = np.flatnonzero(table[_slots(_tails(low, starts, ends))])
     firsts = np.cumsum([_TAIL + 1, *(len(text) + 1 for text in encoded)])
     owners = np.searchsorted(firsts, starts[hits], side="right") - 1
-    previous = np.where(hits > 0, starts[hits - 1], 0)
-    fronts = np.maximum(previous, firsts[owners]) - 1
+    last = np.where(hits > 0, starts[hits - 1], 0)
+    before = np.maximum(last, firsts[owners]) - 1
     found: list[list[Hit]] = [[] for _ in texts]
-    places = (owners, fronts, starts[hits], ends[hits])
+    places = (owners, before, starts[hits], ends[hits])
     for owner, front, start, end in zip(*(each.tolist() for each in places), strict=True):
         word = low[start:end].decode("ascii")
         if word in wanted:
