@@ -127,7 +127,8 @@ def unsupported(side: ClaimSide, answer: Recorded, production: ClaimSide | None 
 
 def supported(answer: Recorded) -> list[Judged]:
     """The writes it claims and has made."""
-    claims = judged(answer.side, partial(claims_in, lexicon=answer.lexicon))
+    said = {told.text: claims_in(told.text, answer.lexicon) for told in answer.side.answers}
+    claims = judged(answer.side, said)
     return [it for it in claims if it.verdict is Verdict.SUPPORTED and it.claim.tools <= answer.writes]
 
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from comparators.claimreader import readers
-from comparators.claimscan import Claim, Reader
+from comparators.claimbatch import TextClaims, claims_of_batch
+from comparators.claimscan import Claim
 from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, is_too_long, judged
 from comparators.claimwords import Lexicon
 from comparators.clauses import Tier
@@ -99,13 +99,19 @@ def find(pair: ClaimPair) -> Findings | None:
 def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
     """`find` of each pair."""
     short = [not (is_too_long(pair.production) or is_too_long(pair.replay)) for pair in pairs]
-    sides = [side for pair, read in zip(pairs, short, strict=True) if read for side in pair[:2]]
-    read = readers([answer.text for side in sides for answer in side.answers], [pair.lexicon for pair in pairs])
-    return [_find(pair, read[id(pair.lexicon)]) if each else None for pair, each in zip(pairs, short, strict=True)]
+    read = [pair for pair, each in zip(pairs, short, strict=True) if each]
+    claims = claims_of_batch(
+        (answer.text, pair.lexicon) for pair in read for side in pair[:2] for answer in side.answers
+    )
+    nothing: TextClaims = {}
+    return [
+        _find(pair, claims.get(id(pair.lexicon), nothing)) if each else None
+        for pair, each in zip(pairs, short, strict=True)
+    ]
 
 
-def _find(pair: ClaimPair, read: Reader) -> Findings:
-    production, replay = judged(pair.production, read), judged(pair.replay, read)
+def _find(pair: ClaimPair, claims: TextClaims) -> Findings:
+    production, replay = judged(pair.production, claims), judged(pair.replay, claims)
     if not production and not replay:
         return _NOTHING
     language = pair.lexicon.language

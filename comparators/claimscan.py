@@ -11,14 +11,13 @@ a bounded way to either side, so that the time is linear in the text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from functools import partial
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Set
+from typing import NamedTuple
 
 from comparators.claimwords import Lexicon, Reading
 from comparators.clauses import Clause, Form, Reach, Tier, form_at, is_asserted, may_have_form, reach_of
 from comparators.language import Language
-from comparators.sentences import assertions, tokens, words_in
+from comparators.sentences import asserts, sentences, tokens, words_in
 from comparators.wordsearch import Hit
 
 
@@ -33,31 +32,19 @@ class Claim(NamedTuple):
     forms: frozenset[str]
 
 
-#: Reads the claims of one text, or of one sentence.
-Reader: TypeAlias = Callable[[str], Sequence[Claim]]
-
-
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
     verbs = lexicon.verbs.intersection(words_in(text))
-    return tuple(claims_by(verbs, text, partial(claims_of, lexicon=lexicon))) if verbs else ()
+    return tuple(claim for sentence in telling(text, verbs) for claim in claims_of(sentence, lexicon))
 
 
-def claims_by(verbs: Set[str], text: str, of_sentence: Reader) -> list[Claim]:
-    """The claims of a text in which no participles but `verbs` can claim anything, in order."""
-    return [claim for sentence in _telling(text, verbs) for claim in of_sentence(sentence)]
-
-
-def _telling(text: str, verbs: Set[str]) -> Iterator[str]:
+def telling(text: str, verbs: Set[str]) -> list[str]:
     """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words.
 
     Neither a sentence nor a quotation goes beyond its line, so that other lines need not be cut.
     """
-    for line in text.split("\n"):
-        if _holds(line, verbs):
-            for sentence in assertions(line):
-                if _holds(sentence, verbs):
-                    yield sentence
+    cut = (sentence for line in text.split("\n") if _holds(line, verbs) for sentence in sentences(line))
+    return [sentence for sentence in cut if _holds(sentence, verbs) and asserts(sentence)]
 
 
 def may_tell(hit: Hit, language: Language) -> bool:

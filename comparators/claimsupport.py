@@ -13,7 +13,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from comparators.calls import Effect, Outcome
-from comparators.claimscan import Claim, Reader
+from comparators.claimbatch import TextClaims
+from comparators.claimscan import Claim
 from comparators.clauses import Tier
 
 #: Sides with longer answers are not judged.
@@ -93,9 +94,9 @@ def is_too_long(side: ClaimSide) -> bool:
     return sum([len(answer.text) for answer in side.answers]) > MAX_CHARS
 
 
-def judged(side: ClaimSide, read: Reader) -> tuple[Judged, ...]:
+def judged(side: ClaimSide, claims_of: TextClaims) -> tuple[Judged, ...]:
     """The distinct claims of a side, the worse of two that say the same."""
-    said = [read(answer.text) for answer in side.answers]
+    said = [claims_of.get(answer.text, ()) for answer in side.answers]
     if not any(said):
         return ()
     done, past = _Done(), 0

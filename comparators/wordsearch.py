@@ -6,7 +6,7 @@ eight letters, one machine word, in a table of hashes; what is found there is co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,8 +21,6 @@ _TAIL = 8
 _SPACE = 32
 #: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
 _MULTIPLIER, _BITS = np.uint64(0x9E3779B97F4A7C15), 16
-#: Characters that are read together: what is worked out on the way is several times as large.
-_PORTION = 1 << 17
 
 
 class Hit(NamedTuple):
@@ -33,27 +31,12 @@ class Hit(NamedTuple):
 
 
 def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
-    """Where the words `wanted`, of ASCII letters in lower case, stand in each text, in order. Linear in the texts."""
-    if not wanted:
-        return [[] for _ in texts]
+    """Where the words `wanted`, of ASCII letters in lower case, stand in each text, in order.
+
+    Linear in the texts, in memory as well: what is worked out on the way is several times as large as they are.
+    """
     table = np.zeros(1 << _BITS, np.bool_)
     table[_slots(np.array([int.from_bytes(word.encode()[-_TAIL:], "little") for word in wanted], np.uint64))] = True
-    return [found for portion in _portions(texts) for found in _search(portion, wanted, table)]
-
-
-def _portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Runs of texts of bounded length together, or one text."""
-    start, size = 0, 0
-    for place, text in enumerate(texts):
-        size += len(text)
-        if size > _PORTION and place > start:
-            yield texts[start:place]
-            start, size = place, len(text)
-    if start < len(texts):
-        yield texts[start:]
-
-
-def _search(texts: Sequence[str], wanted: frozenset[str], table: NDArray[np.bool_]) -> list[list[Hit]]:
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     # With spaces in front the first word has eight bytes before its end, too.
     raw = b" ".join((b" " * _TAIL, *encoded, b""))

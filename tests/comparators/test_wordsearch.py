@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparators import wordsearch
-from comparators.claimreader import readers, surest
+from comparators import claimbatch
+from comparators.claimbatch import claims_of_batch, surest
 from comparators.claimscan import claims_in, may_tell
 from comparators.claimwords import Lexicon, ToolWords
 from comparators.language import english
@@ -31,12 +31,10 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=24).map("".join) | st.lists(
 ).map(" ".join)
 
 
-@given(st.lists(TEXTS | st.text(max_size=30), max_size=8), st.integers(1, 60))
+@given(st.lists(TEXTS | st.text(max_size=30), max_size=8))
 @settings(deadline=None)
-def test_the_words_found_are_those_of_each_text_in_order(texts, portion):
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(wordsearch, "_PORTION", portion)
-        found = search(texts, WANTED)
+def test_the_words_found_are_those_of_each_text_in_order(texts):
+    found = search(texts, WANTED)
     assert [[hit.word for hit in hits] for hits in found] == [
         [word for word in words_in(text) if word in WANTED] for text in texts
     ]
@@ -53,13 +51,14 @@ def test_what_stands_before_a_word_is_given_from_the_character_before_the_last_w
     assert [hit.before for hit in search([text], WANTED)[0]] == [b" was ", b"'ve\t", b"\tsent, "]
 
 
-@given(st.lists(TEXTS, max_size=6))
+@given(st.lists(st.tuples(TEXTS, st.sampled_from(LEXICONS)), max_size=6), st.integers(1, 100))
 @settings(max_examples=400, deadline=None)
-def test_a_batch_reads_the_claims_that_each_text_makes_by_each_lexicon(texts):
-    read = readers(texts, LEXICONS)
-    for lexicon in LEXICONS:
-        for text in (*texts, *texts):
-            assert tuple(read[id(lexicon)](text)) == surest(claims_in(text, lexicon))
+def test_a_batch_reads_the_claims_that_each_text_makes_by_its_lexicon(asked, portion):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(claimbatch, "_PORTION", portion)
+        found = claims_of_batch(asked)
+    for text, lexicon in asked:
+        assert found[id(lexicon)].get(text, ()) == surest(claims_in(text, lexicon))
 
 
 def test_the_texts_of_that_check_do_make_claims_and_do_hide_some():
