@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -68,6 +68,12 @@ class AnswerWords:
     @cached_property
     def opposites(self) -> frozenset[str]:
         return frozenset(word for pair in self.antonyms for word in pair)
+
+    @cached_property
+    def opposites_of(self) -> Mapping[str, frozenset[str]]:
+        """The opposites of each word that has one."""
+        both = [*self.antonyms, *((other, one) for one, other in self.antonyms)]
+        return {word: frozenset(other for one, other in both if one == word) for word in self.opposites}
 
     @cached_property
     def cues(self) -> frozenset[str]:

@@ -19,8 +19,14 @@ SAME_BUT_FOR_CUES = 75.0
 
 
 def may_turn(said: Iterable[tuple[Sequence[str], Sequence[str]]], words: AnswerWords) -> list[bool]:
-    """Which pairs of texts, given as their telling words, hold other cues: their sentences are worth a look."""
-    return [_cues(production, words.cues) != _cues(replay, words.cues) for production, replay in said]
+    """Which pairs of texts, given as their telling words, deny another number of times, or hold opposites.
+
+    Nowhere else can a sentence be turned round, but for two that are turned in opposite directions.
+    """
+    return [
+        _denied(production, words) != _denied(replay, words) or _oppose(production, replay, words)
+        for production, replay in said
+    ]
 
 
 def turned(pair: Aligned, words: AnswerWords) -> bool:
@@ -38,8 +44,14 @@ def turned(pair: Aligned, words: AnswerWords) -> bool:
     return not swapped and not alone and _rest_is_same(one, other, words)
 
 
-def _cues(said: Sequence[str], cues: frozenset[str]) -> list[str]:
-    return sorted(word for word in said if word in cues)
+def _denied(said: Sequence[str], words: AnswerWords) -> int:
+    return sum(word in words.negations for word in said)
+
+
+def _oppose(production: Sequence[str], replay: Sequence[str], words: AnswerWords) -> bool:
+    """Whether an opposite of some word of one text stands in the other."""
+    theirs = frozenset(replay)
+    return any(not theirs.isdisjoint(words.opposites_of.get(word, ())) for word in production)
 
 
 def _negations(sentence: Sequence[str], words: AnswerWords) -> int:
