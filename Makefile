@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
-.PHONY: setup demo test lint types imports check bench copier pairs nulls kafka lock clean help
+.PHONY: setup demo test lint types imports check bench copier bad pairs nulls kafka lock clean help
 .DELETE_ON_ERROR:
 
 help: ## say what can be made
@@ -35,6 +35,10 @@ bench: setup ## measure against named references in the same run
 
 copier: setup ## the copier matrix with 100,000 traces a cell (an hour)
 	REPLAY_COPIER_TRACES=100000 $(BIN)/python -m pytest -s tests/integration/kafka/test_copier.py
+
+bad: setup ## 10,000 bad among 10,000 good, in a file and on a topic (two minutes)
+	REPLAY_BAD_RECORDS=10000 $(BIN)/python -m pytest tests/integration/test_bad_lines.py \
+	  tests/integration/kafka/test_bad_records.py
 
 pairs: setup ## all 272 ordered pairs of the recorded AgentDojo bundles (a minute)
 	REPLAY_ALL_PAIRS=1 $(BIN)/python -m pytest tests/integration/test_all_pairs.py

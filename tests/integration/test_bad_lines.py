@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ import many_traces
 from bad_lines import write_mixed
 from processes import COMMAND, LIMIT_SECONDS
 
-GOOD = BAD = 10_000
+#: `make bad` has 10,000 of each.
+GOOD = BAD = int(os.environ.get("REPLAY_BAD_RECORDS", "4000"))
 #: Interpreter and libraries take about 150 MB; a reader that kept lines would need a gigabyte more.
 MEMORY_BOUND_KB = 450_000
 

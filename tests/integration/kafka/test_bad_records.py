@@ -16,7 +16,8 @@ import many_traces
 from bad_lines import write_mixed
 from kafka_service import eventually, repeated
 
-GOOD = BAD = 10_000
+#: `make bad` has 10,000 of each.
+GOOD = BAD = int(os.environ.get("REPLAY_BAD_RECORDS", "4000"))
 MAX_MESSAGE_BYTES = 12 << 20
 
 
