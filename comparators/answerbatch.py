@@ -13,7 +13,7 @@ from comparators.answerwords import AnswerWords
 from comparators.numbers import Figure, figures
 from comparators.spec import Bools, Status, Statuses
 from comparators.text import normalise_all
-from comparators.wordscan import found_in
+from comparators.wordsearch import words_found
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class AnswerBatch:
     def telling(self) -> tuple[list[list[str]], list[list[str]]]:
         """The telling words of both sides (`AnswerWords.telling`); none where there is no answer to read."""
         texts = list(dict.fromkeys(text for side in self.normal for text in side if text))
-        by_text = dict(zip(texts, found_in(texts, self.words.telling), strict=True))
+        by_text = dict(zip(texts, words_found(texts, self.words.telling), strict=True))
         production, replay = ([by_text.get(text or "", []) for text in side] for side in self.normal)
         return production, replay
 

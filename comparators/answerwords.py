@@ -8,21 +8,24 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 
-from comparators.wordscan import words_of
+from comparators.wordscan import vocabulary_of, words_of
+from comparators.wordsearch import Vocabulary
 
 
 @dataclass(frozen=True)
 class Phrases:
-    """Finds phrases in texts. The sign of each is the last of its longest words: without it, it is not looked for."""
+    """Finds phrases in texts. Each has a sign without which it is not looked for: a negation, else its longest word."""
 
     phrases: tuple[str, ...]
+    negations: frozenset[str]
 
     @cached_property
     def _by_sign(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for phrase in self.phrases:
             (words,) = words_of([phrase])
-            found.setdefault(max(reversed(words), key=len), []).append(phrase)
+            sign = max(reversed(words), key=lambda word: (word in self.negations, len(word)))
+            found.setdefault(sign, []).append(phrase)
         return found
 
     @cached_property
@@ -31,6 +34,8 @@ class Phrases:
 
     def stand_in(self, text: str, said: Iterable[str]) -> bool:
         """Whether one of them stands in a text in normal form; `said` are its words that are signs, or more."""
+        if self.signs.isdisjoint(said):
+            return False
         by_sign = self._by_sign
         return any(sign in by_sign and any(phrase in text for phrase in by_sign[sign]) for sign in said)
 
@@ -54,16 +59,16 @@ class AnswerWords:
 
     @cached_property
     def refusing(self) -> Phrases:
-        return Phrases(self.inabilities)
+        return Phrases(self.inabilities, self.negations)
 
     @cached_property
     def hedging(self) -> Phrases:
-        return Phrases(self.uncertain)
+        return Phrases(self.uncertain, self.negations)
 
     @cached_property
-    def telling(self) -> frozenset[str]:
+    def telling(self) -> Vocabulary:
         """Words without which an answer neither contradicts nor takes a stance: all others need no second look."""
-        return self.cues | self.refusing.signs | self.hedging.signs
+        return vocabulary_of(self.cues | self.refusing.signs | self.hedging.signs)
 
     @cached_property
     def opposites(self) -> frozenset[str]:

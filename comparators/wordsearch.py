@@ -1,12 +1,14 @@
 """Where a few words stand in many texts: one vectorised pass over the bytes of all.
 
-Words are runs of ASCII letters, in any case, as `sentences.words_in` reads them. A word is looked up by its last
-eight letters, one machine word, in a table of hashes; what is found there is compared letter by letter.
+A word is a run of what an alphabet keeps, by default of ASCII letters in any case (`sentences.words_in`). It is looked
+up by its last eight characters, one machine word, in a table of hashes; what is found is compared letter by letter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -30,30 +32,74 @@ class Hit(NamedTuple):
     before: bytes
 
 
+@dataclass(frozen=True)
+class Vocabulary:
+    """Words to look for. `alphabet`, bytes[256], says what each byte of UTF-8 is read as; a space ends a word."""
+
+    words: frozenset[str]
+    alphabet: bytes = LETTERS_ONLY
+
+    @cached_property
+    def table(self) -> NDArray[np.bool_]:
+        """bool[2**16]: where the slot of some word is."""
+        table = np.zeros(1 << _BITS, np.bool_)
+        keys = [int.from_bytes(word.encode()[-_TAIL:], "little") for word in self.words]
+        table[_slots(np.array(keys, np.uint64))] = True
+        return table
+
+
+def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]:
+    """The words of each text that are in the vocabulary, in order, as often as they occur. Linear in the texts."""
+    found: list[list[str]] = [[] for _ in texts]
+    seen = _read(texts, vocabulary)
+    owners, starts, ends = (each.tolist() for each in (seen.owners, seen.starts[seen.hits], seen.ends[seen.hits]))
+    words = vocabulary.words
+    for owner, start, end in zip(owners, starts, ends, strict=True):
+        word = seen.low[start:end].decode("ascii")
+        if word in words:
+            found[owner].append(word)
+    return found
+
+
 def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
     """Where the words `wanted`, of ASCII letters in lower case, stand in each text, in order.
 
     Linear in the texts, in memory as well: what is worked out on the way is several times as large as they are.
     """
-    table = np.zeros(1 << _BITS, np.bool_)
-    table[_slots(np.array([int.from_bytes(word.encode()[-_TAIL:], "little") for word in wanted], np.uint64))] = True
+    seen = _read(texts, Vocabulary(wanted))
+    last = np.where(seen.hits > 0, seen.starts[seen.hits - 1], 0)
+    before = np.maximum(last, seen.firsts[seen.owners]) - 1
+    found: list[list[Hit]] = [[] for _ in texts]
+    places = (seen.owners, before, seen.starts[seen.hits], seen.ends[seen.hits])
+    for owner, front, start, end in zip(*(each.tolist() for each in places), strict=True):
+        word = seen.low[start:end].decode("ascii")
+        if word in wanted:
+            found[owner].append(Hit(word, seen.raw[front:start]))
+    return found
+
+
+class _Seen(NamedTuple):
+    """All texts behind each other, as they are and as they are read; where words and texts begin; which hit."""
+
+    raw: bytes
+    low: bytes
+    starts: _Places
+    ends: _Places
+    hits: _Places
+    firsts: _Places
+    owners: _Places
+
+
+def _read(texts: Sequence[str], vocabulary: Vocabulary) -> _Seen:
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     # With spaces in front the first word has eight bytes before its end, too.
     raw = b" ".join((b" " * _TAIL, *encoded, b""))
-    low = raw.translate(LETTERS_ONLY)
+    low = raw.translate(vocabulary.alphabet)
     starts, ends = _bounds(low)
-    hits = np.flatnonzero(table[_slots(_tails(low, starts, ends))])
+    hits = np.flatnonzero(vocabulary.table[_slots(_tails(low, starts, ends))])
     firsts = np.cumsum([_TAIL + 1, *(len(text) + 1 for text in encoded)])
     owners = np.searchsorted(firsts, starts[hits], side="right") - 1
-    last = np.where(hits > 0, starts[hits - 1], 0)
-    before = np.maximum(last, firsts[owners]) - 1
-    found: list[list[Hit]] = [[] for _ in texts]
-    places = (owners, before, starts[hits], ends[hits])
-    for owner, front, start, end in zip(*(each.tolist() for each in places), strict=True):
-        word = low[start:end].decode("ascii")
-        if word in wanted:
-            found[owner].append(Hit(word, raw[front:start]))
-    return found
+    return _Seen(raw, low, starts, ends, hits, firsts, owners)
 
 
 def _bounds(low: bytes) -> tuple[_Places, _Places]:
