@@ -11,6 +11,7 @@ import pytest
 from feed_process import Feed, feed_count, plain_count
 from kafka_service import eventually, judged, repeated
 from processes import CORPUS, comparisons, shadow_replay
+from replay.report.words import NAMES
 
 BANKING = CORPUS / "agentdojo-banking.jsonl.gz"
 PRODUCTION = "agentdojo/banking/claude-3-5-sonnet-20240620"
@@ -180,6 +181,10 @@ def test_run_window_and_feed_come_to_the_same_verdict(stand, model_of, bundle_of
     assert set(told) == {worker_run, by_window["run_id"]}
     for run_id in (worker_run, by_window["run_id"]):
         assert "found again from" in stand.run("gate", "refold", "--run", run_id).stdout
+        stand.run("report", "--run", run_id, "--out", tmp_path / run_id)
+        page, comment = ((tmp_path / run_id / f"report.{form}").read_text() for form in ("html", "md"))
+        assert "the verdict is not the same" not in page
+        assert comment.splitlines()[0].endswith(NAMES[by_run["verdict"]["decision"]])
 
 
 def said(feed, run_id):
