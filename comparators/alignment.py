@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from rapidfuzz import fuzz, process
@@ -26,13 +26,6 @@ _COMPARED = 300
 _SENTENCE_END = re.compile(r"[.!?\n](?:(?<=\n)|\s)")
 
 
-class Sentence(NamedTuple):
-    """In normal form, and as it was written."""
-
-    normal: str
-    written: str
-
-
 class Aligned(NamedTuple):
     """Two sentences in each other's place, in normal form, and as they were written."""
 
@@ -47,11 +40,12 @@ def sentences(text: str) -> list[str]:
     return [sentence for start, end in pairwise(ends) if (sentence := text[start:end].strip())]
 
 
-def changed(production: str, replay: str) -> tuple[list[Sentence], list[Sentence]]:
-    """The sentences of each text that the other does not hold, in order."""
-    sides = [sentences(text) for text in (production, replay)]
-    ours, theirs = (list(map(Sentence, normalise_all(side), side)) for side in sides)
-    return beyond(ours, theirs), beyond(theirs, ours)
+def changed(production: str, replay: str) -> tuple[list[str], list[str]]:
+    """The sentences of each text that the other does not hold, as they were written, in order."""
+    written = sentences(production), sentences(replay)
+    places = _changed(*map(normalise_all, written))
+    ours, theirs = ([side[place] for place in alone] for side, alone in zip(written, places, strict=True))
+    return ours, theirs
 
 
 def align_all(pairs: Sequence[tuple[str, str]]) -> list[list[Aligned] | None]:
@@ -64,34 +58,51 @@ def align_all(pairs: Sequence[tuple[str, str]]) -> list[list[Aligned] | None]:
         [sentences(text) if fits else [] for text in pair] for pair, fits in zip(pairs, small, strict=True)
     ]
     normal = iter(normalise_all([sentence for pair in written for side in pair for sentence in side]))
-    found: list[list[Aligned] | None] = []
-    for sides, fits in zip(written, small, strict=True):
-        production, replay = ([Sentence(next(normal), sentence) for sentence in side] for side in sides)
-        found.append(_aligned(beyond(production, replay), beyond(replay, production)) if fits else None)
-    return found
+    sides = [[list(islice(normal, len(side))) for side in pair] for pair in written]
+    return [_aligned(*each) if fits else None for *each, fits in zip(sides, written, small, strict=True)]
 
 
-def beyond(these: Sequence[Sentence], those: Sequence[Sentence]) -> list[Sentence]:
-    """Sentences of one text that the other does not hold (as often), in order."""
-    budget = Counter(sentence.normal for sentence in those)
+def _changed(production: Sequence[str], replay: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Places of the sentences of either text, in normal form, that the other does not hold (as often)."""
+    return _beyond(production, replay), _beyond(replay, production)
+
+
+def _beyond(these: Sequence[str], those: Sequence[str]) -> list[int]:
+    budget = Counter(those)
     kept = []
-    for sentence in these:
-        budget[sentence.normal] -= 1
-        if budget[sentence.normal] < 0 and sentence.normal:
-            kept.append(sentence)
+    for place, sentence in enumerate(these):
+        if budget[sentence] > 0:
+            budget[sentence] -= 1
+        elif sentence:
+            kept.append(place)
     return kept
 
 
-def _aligned(removed: Sequence[Sentence], added: Sequence[Sentence]) -> list[Aligned] | None:
+def _aligned(normal: Sequence[Sequence[str]], written: Sequence[Sequence[str]]) -> list[Aligned] | None:
+    removed, added = _changed(*normal)
     if not removed or not added:
         return []
     if max(len(removed), len(added)) > MAX_CHANGED:
         return None
-    short = [[" ".join(sorted(sentence.normal[:_COMPARED].split())) for sentence in side] for side in (removed, added)]
-    similarity = process.cdist(*short, scorer=fuzz.ratio, score_cutoff=SAME_SENTENCE)
+    ours, theirs = normal
+    short = [_sorted_words(ours[place]) for place in removed], [_sorted_words(theirs[place]) for place in added]
+    return [
+        Aligned(ours[one], theirs[other], (written[0][one], written[1][other]))
+        for row, column in _nearest(*short)
+        for one, other in ((removed[row], added[column]),)
+    ]
+
+
+def _sorted_words(sentence: str) -> str:
+    return " ".join(sorted(sentence[:_COMPARED].split()))
+
+
+def _nearest(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int]]:
+    """Rows and columns of texts of which each is the other's most similar one, and similar enough."""
+    similarity = process.cdist(ours, theirs, scorer=fuzz.ratio, score_cutoff=SAME_SENTENCE)
     nearest, back = similarity.argmax(axis=1).tolist(), similarity.argmax(axis=0).tolist()
     return [
-        Aligned(removed[row].normal, added[column].normal, (removed[row].written, added[column].written))
+        (row, column)
         for row, column in enumerate(nearest)
         if back[column] == row and similarity[row, column] >= SAME_SENTENCE
     ]

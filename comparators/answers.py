@@ -60,7 +60,7 @@ def explain_answers(production: str | None, replay: str | None) -> tuple[Evidenc
     if left == right:
         return ()
     sides = changed(production[:_READ_FOR_EVIDENCE], replay[:_READ_FOR_EVIDENCE])
-    removed, added = ([sentence.written for sentence in side[:MAX_LINES]] for side in sides)
+    removed, added = (side[:MAX_LINES] for side in sides)
     lines = [Evidence("answer_changed", _cut(old), _cut(new)) for old, new in _beside(removed, added)]
     return (*lines, *_figure_evidence(production, replay)) or (_first_difference(left, right),)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
+from itertools import chain
 
 from comparators.wordscan import vocabulary_of, words_of
 from comparators.wordsearch import Vocabulary
@@ -34,10 +35,8 @@ class Phrases:
 
     def stand_in(self, text: str, said: Iterable[str]) -> bool:
         """Whether one of them stands in a text in normal form; `said` are its words that are signs, or more."""
-        if self.signs.isdisjoint(said):
-            return False
-        by_sign = self._by_sign
-        return any(sign in by_sign and any(phrase in text for phrase in by_sign[sign]) for sign in said)
+        phrases = (self._by_sign[sign] for sign in self.signs.intersection(said))
+        return any(map(text.__contains__, chain.from_iterable(phrases)))
 
 
 @dataclass(frozen=True)

@@ -58,11 +58,15 @@ class ClaimSide(NamedTuple):
         user: Sequence[str] = (),
     ) -> ClaimSide:
         """A side with one answer, after all its deeds, or with none."""
-        return cls((), tuple(deeds), tuple(reads), tuple(user)).answering(answer)
+        return cls(_told(answer, len(deeds)), tuple(deeds), tuple(reads), tuple(user))
 
     def answering(self, answer: str | None) -> ClaimSide:
         """The same, with this answer alone, after all deeds."""
-        return self._replace(answers=() if answer is None else (Told(answer, len(self.deeds)),))
+        return self._replace(answers=_told(answer, len(self.deeds)))
+
+
+def _told(answer: str | None, deeds: int) -> tuple[Told, ...]:
+    return () if answer is None else (Told(answer, deeds),)
 
 
 class Verdict(IntEnum):

@@ -82,12 +82,14 @@ def unmatched(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[l
 def figures(texts: Sequence[str]) -> list[list[Figure]]:
     """The figures of each normalised text."""
     result: list[list[Figure]] = [[] for _ in texts]
-    read: dict[tuple[str, str], Figure] = {}
+    read: dict[str, Figure] = {}
     for first, part in _parts(texts):
-        for row, token, scale in _tokens(part):
-            figure = read.get((token, scale)) or _figure(token, scale)
-            if len(token) <= LONGEST_NUMBER:
-                read[token, scale] = figure
+        for row, written in _written(part):
+            figure = read.get(written)
+            if figure is None:
+                figure = _figure(*_token_and_scale(written))
+                if len(written) <= LONGEST_NUMBER:
+                    read[written] = figure
             result[first + row].append(figure)
     return result
 
@@ -149,20 +151,39 @@ def _parts(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
         yield first, texts[first:]
 
 
-def _tokens(texts: Sequence[str]) -> Iterator[tuple[int, str, str]]:
-    """Row, token and scale word of every figure. Python runs for tokens that hold a digit only."""
+def _written(texts: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Row of every figure, and what stands there: a run without gaps, and its scale word behind a space.
+
+    Python runs for runs that hold a digit only.
+    """
     joined = "\n".join((*texts, ""))
-    codes = np.frombuffer(joined.encode("ascii", "replace"), dtype=np.uint8)  # one byte each, others are "?"
+    text = joined.encode("ascii", "replace")  # one byte each, others are "?"
+    codes = np.frombuffer(text, dtype=np.uint8)
     row_ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
     gaps = np.flatnonzero((codes == ord(" ")) | (codes == ord("\n")) | (codes == ord("|")))
     ends_with = _distinct(np.searchsorted(gaps, np.flatnonzero(_is_digit(codes))))
-    starts = np.where(ends_with > 0, gaps[ends_with - 1] + 1, 0)
-    rows = np.searchsorted(row_ends, starts, side="right")
-    for row, start, end in zip(rows.tolist(), starts.tolist(), gaps[ends_with].tolist(), strict=True):
-        yield row, *_with_scale(joined, start, end)
-    words = _word_starts(codes)
-    words = words[~np.isin(np.searchsorted(gaps, words), ends_with)]
+    starts, ends = np.where(ends_with > 0, gaps[ends_with - 1] + 1, 0), gaps[ends_with]
+    places = (np.searchsorted(row_ends, starts, side="right"), starts, ends, _may_have_scale(codes, ends))
+    for row, start, end, scaled in zip(*(each.tolist() for each in places), strict=True):
+        yield row, joined[start : _end_of_scale(joined, start, end) if scaled else end]
+    words = _word_starts(text)
+    elsewhere = np.ones(len(gaps), np.bool_)
+    elsewhere[ends_with] = False
+    words = words[elsewhere[np.searchsorted(gaps, words)]]
     yield from _number_words(joined, words, np.searchsorted(row_ends, words, side="right"))
+
+
+def _may_have_scale(codes: NDArray[np.uint8], ends: Ints) -> Bools:
+    """Whether a space follows, and the first letter of a scale word."""
+    following = codes[np.minimum(ends + 1, len(codes) - 1)]
+    found: Bools = (codes[ends] == ord(" ")) & _SCALE_STARTS[following]
+    return found
+
+
+def _end_of_scale(joined: str, start: int, end: int) -> int:
+    """A scale word belongs to a number that no punctuation ends."""
+    scale = _SCALE.match(joined, end) if joined[end - 1] not in _AFTER and end > start else None
+    return scale.end() if scale else end
 
 
 def _is_digit(codes: NDArray[np.uint8]) -> Bools:
@@ -173,47 +194,53 @@ def _distinct(ascending: Ints) -> Ints:
     return ascending[np.flatnonzero(np.diff(ascending, prepend=-1))]
 
 
-def _with_scale(joined: str, start: int, end: int) -> tuple[str, str]:
-    raw = joined[start:end]
-    token = raw.rstrip(_AFTER)
-    scale = _SCALE.match(joined, end) if len(token) == len(raw) else None
-    return token.lstrip(_BEFORE), scale[1] if scale else ""
-
-
-def _word_starts(codes: NDArray[np.uint8]) -> Ints:
-    """Where a run of letters starts with the first three letters of some number word."""
-    letters = np.minimum(codes - np.uint8(ord("a")), 26)
-    inside = (letters < 26) | _is_digit(codes)
-    starts = np.flatnonzero(inside[:-2] & ~np.concatenate(([False], inside[:-3]))) if len(codes) > 2 else _NONE
-    starts = starts[_FIRST[letters[starts]]]
-    found: Ints = starts[_PREFIXES[letters[starts], letters[starts + 1], letters[starts + 2]]]
+def _word_starts(text: bytes) -> Ints:
+    """Where a run of letters and digits starts as some number word does. The text ends with a line's end."""
+    kinds = np.frombuffer(text.translate(_KINDS), np.uint8)
+    begins = kinds == _BEGINS
+    begins[1:] &= kinds[:-1] == _APART
+    starts = np.flatnonzero(begins[:-3])
+    letters = np.frombuffer(text, np.uint8)[starts + np.arange(4)[:, np.newaxis]] - np.uint8(ord("a"))
+    found: Ints = starts[_BEGINNINGS[tuple(np.minimum(letters, _NO_LETTER))]]
     return found
 
 
-def _number_words(joined: str, starts: Ints, rows: Ints) -> Iterator[tuple[int, str, str]]:
+def _number_words(joined: str, starts: Ints, rows: Ints) -> Iterator[tuple[int, str]]:
     done = 0
     for start, row in zip(starts.tolist(), rows.tolist(), strict=True):
         word = _NUMBER_WORD.match(joined, start) if start >= done else None
         if word is not None:
             done = word.end()
             scale = _SCALE.match(joined, done)
-            yield row, str(_WORDS[word[0]]), scale[1] if scale else ""
+            yield row, f"{_WORDS[word[0]]}{scale[0] if scale else ''}"
 
 
-def _prefixes() -> Bools:
-    """Table of the first three letters of number words, shape (27, 27, 27); 26 stands for any other character."""
-    table = np.zeros((27, 27, 27), dtype=np.bool_)
+def _beginnings() -> Bools:
+    """Table of the first four letters of number words, shape (27, 27, 27, 27); of shorter ones their end is a part."""
+    table = np.zeros((_NO_LETTER + 1,) * 4, dtype=np.bool_)
     for word in _WORDS:
-        table[tuple(ord(letter) - ord("a") for letter in word[:3])] = True
+        letters = [ord(letter) - ord("a") for letter in word[:4]]
+        table[(*letters, _NO_LETTER)[:4]] = True
     return table
 
 
-_PREFIXES = _prefixes()
-_FIRST: Bools = np.any(_PREFIXES, axis=(1, 2), keepdims=True).ravel()
-_NONE: Ints = np.zeros(0, np.int64)
+#: What a byte is: the first letter of some number word, another letter or a digit, anything else.
+_APART, _INSIDE, _BEGINS = range(3)
+_KINDS = bytes(
+    _BEGINS if chr(code) in {word[0] for word in _WORDS} else _INSIDE if chr(code).isalnum() and code < 128 else _APART
+    for code in range(256)
+)
+_NO_LETTER = 26
+_BEGINNINGS = _beginnings()
+_SCALE_STARTS: Bools = np.isin(np.arange(256), [ord(scale[0]) for scale in _SCALES])
 
 
 # -- reading tokens ---------------------------------------------------------------------------------------------
+
+
+def _token_and_scale(written: str) -> tuple[str, str]:
+    token, _, scale = written.partition(" ")
+    return token.rstrip(_AFTER).lstrip(_BEFORE), scale
 
 
 def _figure(token: str, scale: str) -> Figure:
