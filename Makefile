@@ -34,17 +34,17 @@ bench: setup ## measure against named references in the same run
 	$(BIN)/python -m bench
 
 copier: setup ## the copier matrix with 100,000 traces a cell (an hour)
-	REPLAY_COPIER_TRACES=100000 $(BIN)/python -m pytest -s tests/integration/kafka/test_copier.py
+	REPLAY_COPIER_TRACES=100000 $(BIN)/python -m pytest --timeout 0 -s tests/integration/kafka/test_copier.py
 
 bad: setup ## 10,000 bad among 10,000 good, in a file and on a topic (two minutes)
-	REPLAY_BAD_RECORDS=10000 $(BIN)/python -m pytest tests/integration/test_bad_lines.py \
+	REPLAY_BAD_RECORDS=10000 $(BIN)/python -m pytest --timeout 0 tests/integration/test_bad_lines.py \
 	  tests/integration/kafka/test_bad_records.py
 
 pairs: setup ## all 272 ordered pairs of the recorded AgentDojo bundles (a minute)
 	REPLAY_ALL_PAIRS=1 $(BIN)/python -m pytest tests/integration/test_all_pairs.py
 
 nulls: setup ## false rollbacks of equal candidates, in memory and through Kafka: 200 runs, not 30 (a quarter of an hour)
-	REPLAY_NULL_RUNS=200 $(BIN)/python -m pytest -s tests/integration/test_nulls.py \
+	REPLAY_NULL_RUNS=200 $(BIN)/python -m pytest --timeout 0 -s tests/integration/test_nulls.py \
 	  tests/integration/kafka/test_null_pipeline.py
 
 kafka: $(BIN)/python ## a real broker on 127.0.0.1:9092 until Ctrl-C, for trying the service
