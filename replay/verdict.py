@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from math import exp, log
 from typing import Literal, TypeAlias
 
 from replay.exact_json import Json, dumps
@@ -64,6 +65,16 @@ class MetricEvidence(Record, frozen=True, kw_only=True):
     more_pairs: int | None = None
     hits: Count = 0
     exemplars: tuple[str, ...] = ()
+
+
+def stands_out(metric: MetricEvidence, alpha: float) -> bool:
+    """Whether a metric would be proved to be worse than its margin if it were the only one."""
+    return metric.log_e_harm[0] >= -log(alpha)
+
+
+def odds_of(log_e: float) -> str:
+    """An e-value as one reads a bet."""
+    return "more than a million to one" if log_e > log(1e6) else f"{exp(log_e):,.0f} to one"
 
 
 class SliceFinding(Record, frozen=True, kw_only=True):

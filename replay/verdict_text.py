@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from replay.terminal import clean
-from replay.verdict import Decision, MetricEvidence, SliceFinding, Standing, Verdict
+from replay.verdict import Decision, MetricEvidence, SliceFinding, Standing, Verdict, odds_of, stands_out
 
 DECISIONS: dict[Decision, str] = {"promote": "PROMOTE", "hold": "HOLD", "roll_back": "ROLL BACK"}
 _MEANING: dict[Decision, str] = {
@@ -35,7 +35,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
     yield f"  {_votes(verdict)}"
     yield f"  {'metric':<24}{'votes':>8}{'difference':>12}{'lies between':>22}{'margin':>9}  standing"
     for metric in verdict.metrics:
-        yield _row(metric)
+        yield _row(metric, _alpha(verdict, "rollback"))
     yield f"  a difference above 0 is worse; {_confidence(verdict)}"
     yield from _slices(verdict)
 
@@ -66,14 +66,14 @@ def _votes(verdict: Verdict) -> str:
     return "; ".join(told)
 
 
-def _row(metric: MetricEvidence) -> str:
+def _row(metric: MetricEvidence, alpha: float) -> str:
     figures = f"{'-':>12}{'-':>22}"
     if metric.mean is not None and metric.band is not None:
         low, high = (_figure(metric, end) for end in metric.band)
         figures = f"{_figure(metric, sum(metric.mean) / 2):>12}{f'{low} .. {high}':>22}"
     name = f"{metric.id} (no vote)" if not metric.votes else metric.id
     margin = _figure(metric, metric.margin, signed=False)
-    return f"  {name:<24}{metric.pairs:>8,}{figures}{margin:>9}  {_standing(metric)}"
+    return f"  {name:<24}{metric.pairs:>8,}{figures}{margin:>9}  {_standing(metric, alpha)}"
 
 
 def _figure(metric: MetricEvidence, value: float, *, signed: bool = True) -> str:
@@ -81,9 +81,11 @@ def _figure(metric: MetricEvidence, value: float, *, signed: bool = True) -> str
     return f"{100 * value:{sign}.1f} pp" if metric.kind in _POINTS else f"{value:{sign}.3f}"
 
 
-def _standing(metric: MetricEvidence) -> str:
+def _standing(metric: MetricEvidence, alpha: float) -> str:
     if metric.standing != "open":
         return STANDINGS[metric.standing]
+    if stands_out(metric, alpha):
+        return f"open; worse by odds of {odds_of(metric.log_e_harm[0])}, too little for one of several"
     if metric.certifiable is None:
         return "open"
     below = f"proved below {_figure(metric, metric.certifiable, signed=False)}"
@@ -91,5 +93,8 @@ def _standing(metric: MetricEvidence) -> str:
 
 
 def _confidence(verdict: Verdict) -> str:
-    alpha = verdict.gate["alpha"]["promote"] if isinstance(verdict.gate, dict) else 0.05
-    return f"it lies within its bounds with confidence {1 - alpha:.0%}, whenever one looks"
+    return f"it lies within its bounds with confidence {1 - _alpha(verdict, 'promote'):.0%}, whenever one looks"
+
+
+def _alpha(verdict: Verdict, of: str) -> float:
+    return float(verdict.gate["alpha"][of]) if isinstance(verdict.gate, dict) else 0.05

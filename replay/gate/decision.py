@@ -8,11 +8,11 @@ to go on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import exp, log
+from math import log
 from typing import NamedTuple
 
 from replay.gate.config import Gate
-from replay.verdict import REASONS, Decision, MetricEvidence, Reason
+from replay.verdict import REASONS, Decision, MetricEvidence, Reason, odds_of, stands_out
 
 
 class Facts(NamedTuple):
@@ -58,8 +58,14 @@ def _harm(facts: Facts) -> Iterator[Reason]:
     for metric in hits:
         yield _reason("never_event", f"{metric.hits:,} times {metric.signal}", metric.id)
     if facts.log_e_rollback[0] >= -log(facts.gate.alpha.rollback) and not _placebo_fired(facts):
-        names = () if facts.rollback_metric is None else (facts.rollback_metric,)
-        yield _reason("proved_worse", f"odds of {_odds(facts.log_e_rollback[0])} against chance", *names)
+        yield _reason("proved_worse", f"odds of {odds_of(facts.log_e_rollback[0])} against chance", *_worse(facts))
+
+
+def _worse(facts: Facts) -> list[str]:
+    """The metrics that are proved to be worse; where it is open which one of several is, all of these."""
+    voting = [metric for metric in facts.metrics if metric.votes]
+    proved = [metric.id for metric in voting if metric.standing == "beyond_margin"]
+    return proved or [metric.id for metric in voting if stands_out(metric, facts.gate.alpha.rollback)]
 
 
 # -- the measure itself is broken ---------------------------------------------------------------------------------
@@ -72,7 +78,7 @@ def _placebo_fired(facts: Facts) -> bool:
 def _placebo(facts: Facts) -> Iterator[Reason]:
     if _placebo_fired(facts):
         worst = max(facts.placebo, key=lambda metric: metric.log_e_harm[0])
-        yield _reason("placebo_fired", f"odds of {_odds(facts.log_e_placebo)} against chance", worst.id)
+        yield _reason("placebo_fired", f"odds of {odds_of(facts.log_e_placebo)} against chance", worst.id)
 
 
 def _not_exercised(facts: Facts) -> Iterator[Reason]:
@@ -149,10 +155,6 @@ def _still_needed(short: Sequence[MetricEvidence]) -> str:
     if len(known) < len(short):
         return "how many cannot be said yet"
     return f"about {max(known):,} more"
-
-
-def _odds(log_e: float) -> str:
-    return "more than a million to one" if log_e > log(1e6) else f"{exp(log_e):,.0f} to one"
 
 
 def _reason(code: str, words: str, *metrics: str) -> Reason:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from comparators.differences import STEPS, band, certifiable, log_e_harm, log_e_safe, mean, more_pairs, places
+from comparators.multiplicity import familywise
 from comparators.spec import Ints
 from replay.gate.config import Gate, Metric
 from replay.gate.slices import Slices
@@ -128,7 +129,8 @@ class Evidence:
         return evidence
 
     def metrics(self) -> tuple[MetricEvidence, ...]:
-        return tuple(self._metric(row, metric) for row, metric in enumerate(self.gate.metrics))
+        worse = self._worse()
+        return tuple(self._metric(row, metric, worse=worse[row]) for row, metric in enumerate(self.gate.metrics))
 
     def placebo_metrics(self) -> tuple[MetricEvidence, ...]:
         """The same of the bundle in production against itself; metrics that were measured only."""
@@ -160,9 +162,22 @@ class Evidence:
             each += [metric.log_e_harm[0], metric.log_e_safe[0]] if metric.margin else [metric.log_e_harm[0]]
         return _log_sum([value - log(len(each)) for value in each]) if each else 0.0
 
+    def _worse(self) -> list[bool]:
+        """Which metrics are proved to be worse than their margin: those that vote all together, others by themselves.
+
+        One that votes and is proved to be worse rolls back, as the mean of all that vote does then.
+        """
+        alpha = self.gate.alpha.rollback
+        log_e = np.array([self._harm(row, metric)[_BEST] for row, metric in enumerate(self.gate.metrics)])
+        votes = np.array([metric.votes for metric in self.gate.metrics], np.bool_)
+        weights = np.array([metric.weight for metric in self.gate.metrics])
+        worse = log_e >= -log(alpha)
+        worse[votes] = familywise(log_e[votes], weights[votes], alpha)
+        return [bool(it) for it in worse]
+
     # -- one metric ---------------------------------------------------------------------------------------------
 
-    def _metric(self, row: int, metric: Metric) -> MetricEvidence:
+    def _metric(self, row: int, metric: Metric, *, worse: bool) -> MetricEvidence:
         best, worst = self.candidate.counts[row]
         pairs = int(best.sum())
         safe = (log_e_safe(best, metric.tolerated), log_e_safe(worst, metric.tolerated)) if pairs else (0.0, 0.0)
@@ -171,7 +186,7 @@ class Evidence:
             id=metric.id,
             kind=metric.kind,
             signal=metric.measured,
-            standing=self._standing(row, pairs, harm, safe),
+            standing=self._standing(row, pairs, safe, worse=worse),
             votes=metric.votes,
             weight=metric.weight,
             margin=metric.tolerated,
@@ -193,13 +208,13 @@ class Evidence:
             return 0.0, 0.0
         return log_e_harm(best, metric.tolerated), log_e_harm(worst, metric.tolerated)
 
-    def _standing(self, row: int, pairs: int, harm: tuple[float, float], safe: tuple[float, float]) -> Standing:
-        alpha = self.gate.alpha
+    def _standing(self, row: int, pairs: int, safe: tuple[float, float], *, worse: bool) -> Standing:
         if not pairs:
             return "uncalibrated" if self.uncalibrated[row] else "not_measured"
-        if harm[0] >= -log(alpha.rollback):
+        if worse:
             return "beyond_margin"
-        return "within_margin" if safe[1] >= -log(alpha.promote) and not self.uncalibrated[row] else "open"
+        proved = safe[_WORST] >= -log(self.gate.alpha.promote)
+        return "within_margin" if proved and not self.uncalibrated[row] else "open"
 
     # -- counting -----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from replay.exact_json import Json
 from replay.gate.config import Gate, Kind, Metric, gate_from
 from replay.gate.signals import signal_of
-from replay.verdict import Decision, MetricEvidence, Reason, Standing, Verdict
+from replay.verdict import Decision, MetricEvidence, Reason, Standing, Verdict, odds_of, stands_out
 
 #: The decision, and the sign that tells it from the others without colour.
 SIGNS: Mapping[Decision | None, str] = {"promote": "✓", "hold": "‖", "roll_back": "✗", None: "?"}
@@ -67,9 +67,6 @@ def headline(verdict: Verdict) -> Headline:
     why = [sentence for reason in verdict.reasons for sentence in _because(reason, told)]
     if verdict.decision == "promote":
         why.append(_proved_safe(verdict))
-    named = {name for reason in verdict.reasons for name in reason.metrics}
-    worse = (it.id for it in verdict.metrics if it.votes and it.standing == "beyond_margin" and it.id not in named)
-    why.extend(_worse(told[name]) for name in worse)
     return Headline(verdict.decision, _TO_DO[verdict.decision], tuple(why))
 
 
@@ -92,7 +89,8 @@ def no_headline(*, stopped_by: str | None, left: int, laned: bool) -> Headline:
 def metric_words(verdict: Verdict) -> tuple[MetricWords, ...]:
     gate = gate_from(verdict.gate)
     settings = {metric.id: metric for metric in gate.metrics}
-    return tuple(_in_words(evidence, settings[evidence.id]) for evidence in verdict.metrics)
+    alpha = gate.alpha.rollback
+    return tuple(_in_words(evidence, settings[evidence.id], alpha) for evidence in verdict.metrics)
 
 
 def figure(metric: Metric, value: float) -> str:
@@ -120,10 +118,13 @@ class _Kind(NamedTuple):
     tolerated: Callable[[Metric], str]
 
 
-def _in_words(evidence: MetricEvidence, metric: Metric) -> MetricWords:
+def _in_words(evidence: MetricEvidence, metric: Metric, alpha: float) -> MetricWords:
     kind = _KINDS[metric.kind]
     sign, standing = STANDINGS[evidence.standing]
-    if evidence.standing == "open" and evidence.more_pairs is not None:
+    if evidence.standing == "open" and stands_out(evidence, alpha):
+        odds = odds_of(evidence.log_e_harm[0])
+        standing = f"{standing}: it looks worse, by odds of {odds}, and one of several measures may do so by chance"
+    elif evidence.standing == "open" and evidence.more_pairs is not None:
         standing = f"{standing}: about {evidence.more_pairs:,} more conversations are needed"
     found = None if evidence.mean is None else kind.found(metric, evidence.mean)
     if metric.kind == "zero_tolerance" and evidence.pairs:
@@ -242,8 +243,10 @@ def _because(reason: Reason, told: Mapping[str, MetricWords]) -> Iterator[str]:
 
 
 def _worse(words: MetricWords) -> str:
+    is_sure = words.sign == STANDINGS["beyond_margin"][0]
+    proved = "Proved" if is_sure else "This one, or another one named here, is proved"
     found = f"Found: {words.found}. Tolerated: {words.tolerated}."
-    return f"Proved to be worse than tolerated - {words.id}: {words.what}. {found}"
+    return f"{proved} to be worse than tolerated - {words.id}: {words.what}. {found}"
 
 
 def _never(words: MetricWords) -> str:

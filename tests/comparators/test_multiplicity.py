@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, combinations
 from math import exp, log
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparators.multiplicity import discoveries
+from comparators.multiplicity import discoveries, familywise
 
 log_es = st.floats(-20, 20)
 
@@ -64,3 +65,48 @@ def test_a_share_that_is_none_is_refused(q):
 def test_a_slice_that_is_nan_is_refused():
     with pytest.raises(ValueError, match="ln E = 0"):
         discoveries(np.array([np.nan, 3.0]), 0.1)
+
+
+# -- several metrics ----------------------------------------------------------------------------------------------
+
+
+def closed_by_hand(log_e, weights, alpha):
+    """Every set that holds it, one by one."""
+    rows = range(len(log_e))
+    sets = [frozenset(each) for each in chain.from_iterable(combinations(rows, size) for size in range(1, len(rows) + 1))]
+    mean = {each: sum(weights[j] * exp(log_e[j]) for j in each) / sum(weights[j] for j in each) for each in sets}
+    return [min(mean[each] for each in sets if row in each) for row in rows]
+
+
+@given(st.lists(st.tuples(log_es, st.floats(0.1, 10)), min_size=1, max_size=7), st.sampled_from([0.01, 0.05, 0.3]))
+def test_closed_testing_as_its_definition(given_, alpha):
+    log_e, weights = (np.array(each) for each in zip(*given_, strict=True))
+    rejected = familywise(log_e, weights, alpha).tolist()
+    for least, found in zip(closed_by_hand(log_e, weights, alpha), rejected, strict=True):
+        if abs(least * alpha - 1) > 1e-9:
+            assert found == (least * alpha > 1)
+
+
+def test_one_of_several_needs_more_evidence_and_others_that_have_it_are_no_burden():
+    assert familywise(np.log([21.0]), np.ones(1), 0.05).tolist() == [True]
+    assert familywise(np.log([21.0, 1.0]), np.ones(2), 0.05).tolist() == [False, False]
+    assert familywise(np.log([40.0, 1.0]), np.ones(2), 0.05).tolist() == [True, False]
+    assert familywise(np.log([40.0, 21.0, 1.0]), np.ones(3), 0.05).tolist() == [True, False, False]
+    assert familywise(np.array([5000.0, 0.0]), np.array([0.1, 1.0]), 0.05).tolist() == [True, False]
+
+
+def test_what_is_rejected_at_all_is_rarely_true_where_each_at_alpha_would_often_be():
+    """Ten true hypotheses. Control: each by itself at 1/alpha."""
+    chance = np.random.default_rng(5)
+    log_e = 1.5 * chance.standard_normal((4000, 10)) - 1.5**2 / 2
+    closed = np.mean([familywise(row, np.ones(10), 0.05).any() for row in log_e])
+    assert closed <= 0.05
+    assert np.mean((log_e >= -log(0.05)).any(axis=1)) > 2 * closed
+
+
+@pytest.mark.parametrize(
+    ("log_e", "weights", "alpha"), [([np.nan], [1.0], 0.05), ([0.0], [0.0], 0.05), ([0.0], [1.0], 0.0), ([0.0], [1.0], 1.0)]
+)
+def test_what_is_no_evidence_is_refused(log_e, weights, alpha):
+    with pytest.raises(ValueError, match="NaN|alpha"):
+        familywise(np.array(log_e), np.array(weights), alpha)

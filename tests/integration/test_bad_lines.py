@@ -19,7 +19,7 @@ from bad_lines import write_mixed
 from processes import COMMAND, LIMIT_SECONDS
 
 #: `make bad` has 10,000 of each.
-GOOD = BAD = int(os.environ.get("REPLAY_BAD_RECORDS", "4000"))
+GOOD = BAD = int(os.environ.get("REPLAY_BAD_RECORDS", "2000"))
 #: Interpreter and libraries take about 150 MB; a reader that kept lines would need a gigabyte more.
 MEMORY_BOUND_KB = 450_000
 

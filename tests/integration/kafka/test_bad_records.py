@@ -17,7 +17,7 @@ from bad_lines import write_mixed
 from kafka_service import eventually, repeated
 
 #: `make bad` has 10,000 of each.
-GOOD = BAD = int(os.environ.get("REPLAY_BAD_RECORDS", "4000"))
+GOOD = BAD = int(os.environ.get("REPLAY_BAD_RECORDS", "2000"))
 MAX_MESSAGE_BYTES = 12 << 20
 
 

@@ -11,6 +11,8 @@ from judged import ESCALATION, compared, gate, pair, side
 from replay.comparison import Source, replace
 from replay.gate.docket import Docket
 from replay.gate.evidence import Differences, Evidence
+from replay.report.words import headline
+from replay.verdict_text import verdict_lines
 
 LATE, CALM = side(escalates=True), side()
 MISMATCH = {"id": "tool_mismatch", "kind": "paired_binary", "margin": 0.05}
@@ -44,6 +46,30 @@ def test_a_worse_candidate_is_rolled_back_and_the_metric_named():
     verdict = judged(traces(400, worse=60, better=10))
     assert (verdict.decision, verdict.rollback_metric) == ("roll_back", "escalation")
     assert verdict.reasons[0].code == "proved_worse"
+
+
+CALM_METRICS = [{"id": it, "kind": "paired_binary", "margin": 0.02} for it in ("refusal", "clarification", "hedge", "no_answer")]
+
+
+def test_a_metric_among_several_is_not_called_worse_by_odds_that_one_of_them_may_have_by_chance():
+    """What is said of a metric and of the whole never disagree. Control: the same evidence, of a gate of one metric."""
+    unlucky = traces(300, worse=30)
+    among, alone = judged(unlucky, gate(ESCALATION, *CALM_METRICS)), judged(unlucky)
+    assert np.exp(among.metrics[0].log_e_harm[0]) == pytest.approx(65, rel=0.02)
+    assert (among.decision, among.metrics[0].standing, among.reasons[0].code) == ("hold", "open", "underpowered")
+    assert "worse by odds of 65 to one, too little for one of several" in "".join(verdict_lines(among))
+    assert (alone.decision, alone.metrics[0].standing) == ("roll_back", "beyond_margin")
+
+
+def test_a_rollback_names_what_is_proved_to_be_worse_or_all_that_may_be():
+    sure = judged(traces(400, worse=90), gate(ESCALATION, *CALM_METRICS))
+    assert [reason.metrics for reason in sure.reasons] == [("escalation",)]
+    again = ESCALATION | {"id": "again", "signal": "escalation"}
+    either = judged(traces(300, worse=28), gate(ESCALATION, again, CALM_METRICS[0], alpha={"rollback": 0.07}))
+    assert either.decision == "roll_back"
+    assert {metric.standing for metric in either.metrics[:2]} == {"open"}
+    assert either.reasons[0].metrics == ("escalation", "again")
+    assert all("or another one named here" in sentence for sentence in headline(either).why)
 
 
 def test_too_few_are_held_and_told_how_many_are_needed():
