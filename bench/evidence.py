@@ -74,7 +74,7 @@ def _looking(values: Floats) -> None:
     spread = counted(chance.uniform(-1, 1, 100_000), "up")
     for what, counts in (("events", binary), ("any value", spread)):
         test = 1e3 * cpu_seconds(partial(log_e_safe, counts, MARGIN), seconds=0.5)
-        bounds = 1e3 * cpu_seconds(partial(band, counts, counts, ALPHA), seconds=0.5)
+        bounds = 1e3 * cpu_seconds(partial(band, counts, counts, harm=ALPHA, safe=ALPHA), seconds=0.5)
         print(f"  a look at one metric, {what + ':':<10}{test:>8.3f} for one margin, {bounds:.2f} for its band")
 
 

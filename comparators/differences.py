@@ -64,15 +64,15 @@ def log_e_safe(counts: Ints | Floats, margin: float) -> float:
     return _log_mixture(counts, lambda values: (margin - values) / (1.0 - margin))
 
 
-def band(best: Ints, worst: Ints, alpha: float) -> tuple[float, float]:
-    """Where the mean lies, with confidence 1 - `alpha` at any time: both tests inverted, each at `alpha` / 2.
+def band(best: Ints, worst: Ints, *, harm: float, safe: float) -> tuple[float, float]:
+    """Where the mean lies at any time: below the first end with a chance of at most `harm`, above the second `safe`.
 
-    `best` are the differences at the candidate's best, which bound the mean from below, `worst` from above. The ends
-    are multiples of 1 / STEPS.
+    Both tests inverted, so that a margin lies below the band where `log_e_harm` reaches ln 1/`harm`, and above it where
+    `log_e_safe` reaches ln 1/`safe`. `best` are the differences at the candidate's best, which bound the mean from
+    below, `worst` from above. The ends are multiples of 1 / STEPS.
     """
-    needed = log(2.0 / alpha)
-    low = _last(lambda margin: log_e_harm(best, margin) >= needed, SCALE[1:-1])
-    high = _last(lambda margin: log_e_safe(worst, margin) >= needed, SCALE[-2:0:-1])
+    low = _last(lambda margin: log_e_harm(best, margin) >= log(1.0 / harm), SCALE[1:-1])
+    high = certifiable(worst, safe)
     return (-1.0 if low is None else low), (1.0 if high is None else high)
 
 

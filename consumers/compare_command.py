@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -17,20 +17,22 @@ from consumers.report_files import write_reports
 from consumers.run_command import exit_code, print_json, print_lines
 from consumers.toolsets import load_toolsets
 from consumers.where import parse_where
-from replay.bundle_infer import contracts_of
+from replay.bundle_infer import contracts_of, taken_for_writes
 from replay.comparison import Comparison, Lane
-from replay.contract import ToolContract
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps
 from replay.gate.config import load_gate
 from replay.gate.docket import Docket
 from replay.summary import Summary, summary_json
 from replay.summary_text import summary_lines
+from replay.terminal import clean
 
 #: What the second and the third recording are compared as.
 _LANES: tuple[Lane, ...] = ("candidate", "baseline")
 #: What pairs two records unless --key says otherwise.
 DEFAULT_KEY = "request.attributes.pair_key"
+#: Tools of unknown effect that are named.
+_NAMED = 12
 
 
 def compare(arguments: argparse.Namespace) -> int:
@@ -39,7 +41,9 @@ def compare(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     recordings = _recordings(arguments, settings.max_line_bytes)
     toolsets = load_toolsets(arguments.toolsets, beside=arguments.production)
-    contracts = _contracts(recordings, toolsets)
+    traces = [found.trace for recording in recordings for group in recording.by_key.values() for found in group]
+    contracts = contracts_of(traces, toolsets)
+    assumed = _assumed(taken_for_writes(traces, toolsets))
     identity = {**_identity(arguments), "embed": settings.embed}
     run_id = f"compare-{sha256(dumps(identity, sort_keys=True)).hexdigest()[:24]}"
     meanings = meanings_of(settings.embed)
@@ -65,7 +69,7 @@ def compare(arguments: argparse.Namespace) -> int:
                 meanings=meanings,
             )
         jury.judge()
-        written = summary_json(summary, facts=_facts(run_id, arguments), worst=settings.worst)
+        written = summary_json(summary, facts={**_facts(run_id, arguments), "assumed": assumed}, worst=settings.worst)
         journal.summarise(written)
     if summary.admitted:
         write_reports(out)
@@ -75,7 +79,8 @@ def compare(arguments: argparse.Namespace) -> int:
         pair = f"{arguments.production} has a partner in {arguments.candidate}"
         raise UsageError(f"{bad}no conversation of {pair}: see --key")
     title = f"{arguments.production} -> {arguments.candidate}, results in {out}"
-    print_json(written) if arguments.json else print_lines(summary_lines(summary, title=title, worst=settings.worst))
+    lines = summary_lines(summary, title=title, assumed=assumed, worst=settings.worst)
+    print_json(written) if arguments.json else print_lines(lines)
     return exit_code(summary)
 
 
@@ -122,10 +127,13 @@ def _recordings(arguments: argparse.Namespace, max_line_bytes: int) -> list[Reco
     ]
 
 
-def _contracts(recordings: list[Recording], toolsets: Mapping[str, Json] | None) -> dict[str, ToolContract]:
-    """Effects decide what is severe: from the toolsets the recordings name, else every unknown tool is a write."""
-    traces = [found.trace for recording in recordings for group in recording.by_key.values() for found in group]
-    return contracts_of(traces, toolsets)
+def _assumed(tools: Sequence[str]) -> list[str]:
+    """Effects decide what is severe, and what meets an expectation."""
+    if not tools:
+        return []
+    names = ", ".join([*(clean(name, 60) for name in tools[:_NAMED]), *(["…"] if len(tools) > _NAMED else [])])
+    unknown = f"of {len(tools):,} tools it is not known what they do, and they are taken for writes ({names})"
+    return [f"{unknown}. One that only reads then counts as an action. Next: say what each does with --toolsets FILE."]
 
 
 def _identity(arguments: argparse.Namespace) -> dict[str, Json]:

@@ -80,6 +80,7 @@ def _facts(written: dict[str, Json]) -> Facts:
         title=str(written.get("title", "")) or str(written.get("run_id", "")),
         not_exercised=written.get("not_exercised", []),
         findings=written.get("findings", []),
+        assumed=written.get("assumed", []),
         changes=written.get("changes"),
     )
 

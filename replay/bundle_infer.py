@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from replay.bundle import EndpointSettings
-from replay.bundle_contracts import Offers, inferred_tools, offered, offers_of
+from replay.bundle_contracts import InferredTool, Offers, inferred_tools, offered, offers_of
 from replay.bundle_draft import Draft
 from replay.bundle_loader import load_bundle
 from replay.bundle_seen import PromptSeen, Seen, prompts_of
@@ -86,13 +86,28 @@ def infer_bundle(
 
 def contracts_of(traces: Iterable[Trace], toolsets: Mapping[str, Json] | None) -> dict[str, ToolContract]:
     """Contracts as they would be inferred, for comparing recordings without a bundle."""
+    return {tool.contract.name: tool.contract for tool in _tools_of(_seen_in(traces), toolsets)}
+
+
+def taken_for_writes(traces: Iterable[Trace], toolsets: Mapping[str, Json] | None) -> list[str]:
+    """Tools that were called and of which nobody says what they do: `contracts_of` takes them for writes."""
+    seen = _seen_in(traces)
+    called = [tool for tool in _tools_of(seen, toolsets) if tool.contract.name in seen.uses]
+    return [tool.contract.name for tool in called if tool.contract.effect == "write" and "effect" in tool.guesses]
+
+
+def _seen_in(traces: Iterable[Trace]) -> Seen:
     seen = Seen()
     for trace in traces:
         seen.add(trace)
+    return seen
+
+
+def _tools_of(seen: Seen, toolsets: Mapping[str, Json] | None) -> list[InferredTool]:
     named = [toolsets[name] for name in sorted(seen.toolsets) if name in toolsets] if toolsets else []
     offers = {name: offer for toolset in reversed(named) for name, offer in offers_of(toolset)}
     found = Offers(offers, ()) if offers else offered(seen, toolsets)
-    return {tool.contract.name: tool.contract for tool in inferred_tools(seen, found)}
+    return inferred_tools(seen, found)
 
 
 def _endpoint(url: str | None) -> EndpointSettings:

@@ -25,6 +25,7 @@ def summary_lines(
     title: str,
     not_exercised: Sequence[str] = (),
     findings: Sequence[str] = (),
+    assumed: Sequence[str] = (),
     worst: int = 8,
     next_command: str | None = None,
 ) -> Iterator[str]:
@@ -32,6 +33,7 @@ def summary_lines(
     yield title
     yield from _verdict(summary)
     yield from _section("NOT EXERCISED by this replay (it can never promote these)", not_exercised)
+    yield from _section("ASSUMED, because the recordings do not say", assumed)
     yield from _section("FINDINGS in the bundles, highest severity", findings)
     yield from _traces(summary)
     for (lane, mode), fold in sorted(summary.folds.items(), key=lambda item: _ORDER.index(item[0])):
@@ -58,7 +60,8 @@ def _section(heading: str, lines: Sequence[str]) -> Iterator[str]:
     if lines:
         yield ""
         yield heading
-        yield from (f"  ! {line}" for line in lines)
+        for line in lines:
+            yield from wrap(line, 110, initial_indent="  ! ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _traces(summary: Summary) -> Iterator[str]:

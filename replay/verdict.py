@@ -44,8 +44,9 @@ class MetricEvidence(Record, frozen=True, kw_only=True):
     """What is known of one metric. Of two figures the first is the candidate's best case, the second its worst.
 
     `mean`: the mean difference. `log_e_harm`, `log_e_safe`: natural logs of the e-values against "no worse than the
-    margin" and "worse than the margin". `band`: where the mean lies, with confidence 1 - alpha at any time.
-    `certifiable`: the smallest margin that could be certified now. `more_pairs`: still needed, as far as can be said.
+    margin" and "worse than the margin". `band`: where the mean lies, each end with confidence 1 - alpha at any time, of
+    roll back the lower one and of promote the upper one. `certifiable`: the smallest margin that could be certified.
+    `more_pairs`: still needed, as far as can be said.
     """
 
     id: str

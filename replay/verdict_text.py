@@ -93,7 +93,9 @@ def _standing(metric: MetricEvidence, alpha: float) -> str:
 
 
 def _confidence(verdict: Verdict) -> str:
-    return f"it lies within its bounds with confidence {1 - _alpha(verdict, 'promote'):.0%}, whenever one looks"
+    below, above = (f"{1 - _alpha(verdict, of):.0%}" for of in ("rollback", "promote"))
+    sure = below if below == above else f"{below} and {above}"
+    return f"each bound holds with confidence {sure}, whenever one looks"
 
 
 def _alpha(verdict: Verdict, of: str) -> float:

@@ -179,7 +179,7 @@ class Evidence:
 
     def _metric(self, row: int, metric: Metric, *, worse: bool) -> MetricEvidence:
         best, worst = self.candidate.counts[row]
-        pairs = int(best.sum())
+        alpha, pairs = self.gate.alpha, int(best.sum())
         safe = (log_e_safe(best, metric.tolerated), log_e_safe(worst, metric.tolerated)) if pairs else (0.0, 0.0)
         harm = self._harm(row, metric)
         return MetricEvidence(
@@ -195,9 +195,9 @@ class Evidence:
             mean=(mean(best) or 0.0, mean(worst) or 0.0) if pairs else None,
             log_e_harm=harm,
             log_e_safe=safe,
-            band=band(best, worst, self.gate.alpha.promote) if pairs else None,
-            certifiable=certifiable(worst, self.gate.alpha.promote) if pairs else None,
-            more_pairs=more_pairs(worst, metric.tolerated, self.gate.alpha.promote) if pairs else None,
+            band=band(best, worst, harm=alpha.rollback, safe=alpha.promote) if pairs else None,
+            certifiable=certifiable(worst, alpha.promote) if pairs else None,
+            more_pairs=more_pairs(worst, metric.tolerated, alpha.promote) if pairs else None,
             hits=int(self.hits[row]),
             exemplars=tuple(self.exemplars[row]),
         )

@@ -28,7 +28,10 @@ SEVERITY_WORDS: Mapping[int, str] = {3: "stop and look", 2: "important", 1: "wor
 
 
 class Facts(NamedTuple):
-    """What a run has written down beside its comparisons. `changes`: of `BundleDiff.as_json`."""
+    """What a run has written down beside its comparisons. `changes`: of `BundleDiff.as_json`.
+
+    `assumed`: what had to be supposed of what was compared.
+    """
 
     run_id: str
     baseline: str
@@ -36,6 +39,7 @@ class Facts(NamedTuple):
     title: str
     not_exercised: Sequence[str] = ()
     findings: Sequence[str] = ()
+    assumed: Sequence[str] = ()
     changes: Sequence[Json] | None = None
 
 

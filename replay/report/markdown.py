@@ -48,6 +48,7 @@ def _head(contents: Contents) -> Iterator[str]:
     if contents.facts.not_exercised:
         surfaces = ", ".join(code(surface) for surface in contents.facts.not_exercised)
         yield f"\n**Not tried out by the replay, so that nothing here speaks for it:** {surfaces}"
+    yield from (f"\n**Assumed:** {told(line)}" for line in contents.facts.assumed)
     yield from _metrics(contents.metrics)
     yield from _slices(contents.slices)
     if contents.pairs:

@@ -254,7 +254,7 @@ def _never(words: MetricWords) -> str:
 
 
 def _too_few(words: MetricWords) -> str:
-    found = "nothing was measured" if words.range is None else f"so far somewhere within {words.range}"
+    found = "nothing was measured" if words.range is None else f"{words.range}, so far"
     told = f"Found: {found}. Tolerated: {words.tolerated}."
     return f"Not enough conversations to be sure - {words.id}: {words.what}. {told}"
 

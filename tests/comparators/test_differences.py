@@ -60,7 +60,7 @@ def test_so_many_pairs_without_an_event_certify_that_its_rate_is_below(rate, pai
 def test_the_band_is_the_test_inverted(pairs, low, high):
     """On the stream x_i = (37 i mod 100) / 100, whose mean is .495."""
     stream = 2 * (37 * np.arange(1, pairs + 1) % 100) / 100 - 1
-    found = band(count(stream), count(stream, "up"), alpha=0.05)
+    found = band(count(stream), count(stream, "up"), harm=0.025, safe=0.025)
     assert [(end + 1) / 2 for end in found] == [pytest.approx(low, abs=1.01e-3), pytest.approx(high, abs=1.01e-3)]
 
 
@@ -96,7 +96,7 @@ def test_rounding_never_proves_more_than_was_seen(differences):
 @given(EVENTS)
 def test_a_band_holds_the_mean_and_what_is_certifiable_lies_above_it(differences):
     counts = count(differences)
-    low, high = band(counts, counts, alpha=0.05)
+    low, high = band(counts, counts, harm=0.05, safe=0.05)
     assert low <= (mean(counts) or 0.0) <= high
     found = certifiable(counts, alpha=0.05)
     assert found is None or found >= (mean(counts) or 0.0)

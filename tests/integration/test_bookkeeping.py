@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +81,19 @@ def test_a_recording_compared_with_itself_differs_nowhere(tmp_path):
     assert len(found) == 80
     assert {item["severity"] for item in found} == {0}
     assert not any(score["value"] for item in found for score in item["scores"].values())
+
+
+def test_tools_that_nobody_describes_are_taken_for_writes_and_that_is_said(tmp_path):
+    alone = Path(shutil.copy(RETAIL, tmp_path))
+    done = shadow_replay("compare", alone, alone, "--out", tmp_path / "out")
+    (assumed,) = json.loads((tmp_path / "out" / "summary.json").read_bytes())["assumed"]
+    for words in ("taken for writes", "get_order_details"):
+        assert words in assumed
+    assert "ASSUMED, because the recordings do not say" in done.stdout
+    assert all("Assumed:" in (tmp_path / "out" / name).read_text("utf-8") for name in ("report.html", "report.md"))
+    described = shadow_replay("compare", RETAIL, RETAIL, "--out", tmp_path / "described")
+    assert "ASSUMED" not in described.stdout
+    assert "Assumed:" not in (tmp_path / "described" / "report.html").read_text("utf-8")
 
 
 def test_recordings_without_a_common_task_are_refused(tmp_path):

@@ -5,8 +5,9 @@ Part one compares real reruns of one release, tau-bench airline, through the cod
 Part two resamples: of the 32 requests of AgentDojo banking, on which 17 releases were recorded, 4,000 conversations are
 drawn with a fixed seed. Each release is held to what the corpus expects of a request, through the code of `compare` and
 the signal `expected_failed`; and once more to the corpus' own label, which looks at the state a task ends in and knows
-other differences (`test_expected_corpus`). A gap is one of the score that the gate sees. Resampling tests the gate, not the models: 4,000 draws of 32 requests know no more of a
-model than the 32 do, and where two releases are within a few points of each other the scores themselves are chance.
+other differences (`test_expected_corpus`). A gap is one of the score that the gate sees. Resampling tests the gate, not
+the models: 4,000 draws of 32 requests know no more of a model than the 32 do, and where two releases are within a few
+points of each other the scores themselves are chance.
 """
 
 from __future__ import annotations

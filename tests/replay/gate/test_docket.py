@@ -42,6 +42,14 @@ def test_an_equal_candidate_is_promoted_once_enough_have_voted():
     assert verdict.metrics[0].standing == "within_margin"
 
 
+@pytest.mark.parametrize("worse", [0, 10, 20, 28, 30, 40])
+def test_where_the_interval_lies_says_what_is_proved(worse):
+    metric = judged(traces(300, worse=worse)).metrics[0]
+    low, high = metric.band
+    standing = "beyond_margin" if low >= metric.margin else "within_margin" if high <= metric.margin else "open"
+    assert metric.standing == standing
+
+
 def test_a_worse_candidate_is_rolled_back_and_the_metric_named():
     verdict = judged(traces(400, worse=60, better=10))
     assert (verdict.decision, verdict.rollback_metric) == ("roll_back", "escalation")
