@@ -82,6 +82,8 @@ def _figure(metric: MetricEvidence, value: float, *, signed: bool = True) -> str
 
 
 def _standing(metric: MetricEvidence, alpha: float) -> str:
+    if metric.hits:
+        return f"HAS HAPPENED ({metric.hits:,}), and must never"
     if metric.standing != "open":
         return STANDINGS[metric.standing]
     if stands_out(metric, alpha):

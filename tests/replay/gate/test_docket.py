@@ -151,6 +151,7 @@ def test_a_single_event_that_must_never_happen_rolls_back():
     hit = [replace(fine[0], flags=(Flag(rule="guard_loosened", severity=3),)), *fine[1:]]
     verdict = judged(hit, never)
     assert (verdict.decision, verdict.reasons[0].code) == ("roll_back", "never_event")
+    assert "HAS HAPPENED (1), and must never" in "".join(verdict_lines(verdict))
 
 
 NEVER = {"id": "never", "kind": "zero_tolerance", "signal": "escalation", "max_rate": 0.01}
