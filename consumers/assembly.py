@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import anyio
 
+from comparators.spec import COMPARATOR_SET
 from consumers.embedding import meanings_of
 from consumers.endpoints import endpoint_for
 from consumers.replays import Limits
@@ -26,6 +27,7 @@ from replay.errors import UsageError
 from replay.exact_json import Json, dumps
 from replay.execution import Budget
 from replay.gate.config import Gate, gate_in, load_gate
+from replay.gate.plan import hopeless
 from replay.limiter import RouteLimiter
 from replay.models import Endpoint, Model
 from replay.planning import Design, Planner
@@ -67,8 +69,30 @@ def comparer_of(planner: Planner, settings: Settings) -> Comparer:
 
 
 def gate_for(baseline: Bundle, settings: Settings) -> Gate | None:
-    """The operator's gate, or else the baseline's own; never the candidate's. Raises `BundleError`, `UsageError`."""
-    return gate_in(baseline) if settings.gate is None else load_gate(Path(settings.gate))
+    """The operator's gate, or else the baseline's own; never the candidate's.
+
+    Raises `BundleError` for one that cannot be read, `UsageError` for one that could never promote what is asked for.
+    """
+    gate = gate_in(baseline) if settings.gate is None else operators_gate(settings)
+    if gate is not None and gate.mode not in _modes(settings):
+        raise UsageError(
+            f"the gate judges {gate.mode} replays, and none are made (mode: {settings.mode});"
+            f" expected --mode both or {gate.mode}, or `mode: {settings.mode}` in the gate"
+        )
+    return gate if gate is None else _able(gate)
+
+
+def operators_gate(settings: Settings) -> Gate | None:
+    """The gate of the settings, null without one. Raises as `gate_for`."""
+    return None if settings.gate is None else _able(load_gate(Path(settings.gate)))
+
+
+def _able(gate: Gate) -> Gate:
+    """What no candidate could pass is said before anything is paid for."""
+    blind = hopeless(gate)
+    if blind:
+        raise UsageError(f"the gate could promote nobody: {blind[0].metrics[0]}: {blind[0].words} (see gate plan)")
+    return gate
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -109,6 +133,7 @@ def _pressed(endpoint: Endpoint) -> tuple[str | None, str | None]:
 def asked_for(settings: Settings, planner: Planner, where: Iterable[str]) -> dict[str, Json]:
     """What makes two runs over the same traces the same run. Limits and speed are left out: they may change."""
     return {
+        "comparator_set": COMPARATOR_SET,
         "baseline": planner.baseline.digest,
         "candidate": planner.candidate.digest,
         "modes": list(_modes(settings)),

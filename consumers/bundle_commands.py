@@ -16,6 +16,7 @@ from replay.bundle_diff import diff_bundles
 from replay.bundle_infer import infer_bundle
 from replay.bundle_loader import load_bundle
 from replay.errors import RecordError
+from replay.gate.config import gate_in
 from replay.settings import rows
 from replay.trace import Trace
 
@@ -37,6 +38,7 @@ def infer(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """`bundle check`: every error at once, or what is left for a person to look at."""
     bundle = load_bundle(Path(arguments.bundle))
+    gate_in(bundle)
     if arguments.json:
         print_json({"name": bundle.name, "digest": bundle.digest, "review": list(bundle.release.review)})
     else:

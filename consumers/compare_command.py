@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from consumers.assembly import settings_of
+from consumers.assembly import operators_gate, settings_of
 from consumers.compare import Recording, bury, compare_lane, given_to, read_recording
 from consumers.embedding import meanings_of
 from consumers.files import read_items
@@ -21,7 +21,6 @@ from replay.bundle_infer import contracts_of, taken_for_writes
 from replay.comparison import Comparison, Lane
 from replay.errors import UsageError
 from replay.exact_json import Json, dumps
-from replay.gate.config import load_gate
 from replay.gate.docket import Docket
 from replay.summary import Summary, summary_json
 from replay.summary_text import summary_lines
@@ -47,7 +46,8 @@ def compare(arguments: argparse.Namespace) -> int:
     identity = {**_identity(arguments), "embed": settings.embed}
     run_id = f"compare-{sha256(dumps(identity, sort_keys=True)).hexdigest()[:24]}"
     meanings = meanings_of(settings.embed)
-    jury = _Jury(Docket(load_gate(Path(settings.gate))) if settings.gate is not None else None)
+    gate = operators_gate(settings)
+    jury = _Jury(None if gate is None else Docket(gate))
     summary = jury.summary
     with Journal.open(out, identity={**identity, "run_id": run_id}, afresh=True) as journal:
         production, candidate, *_ = recordings

@@ -32,7 +32,7 @@ from consumers.report_files import write_reports
 from consumers.run import FileRun
 from replay.exact_json import Json, dumps
 from replay.gate.config import Gate
-from replay.gate.docket import Docket
+from replay.gate.docket import Docket, Run
 from replay.planning import Planner
 from replay.settings import Settings
 from replay.summary import Summary
@@ -112,7 +112,7 @@ class _Job(NamedTuple):
             comparer=comparer_of(self.planner, settings),
             model=routes.candidate,
             lane_model=routes.baseline,
-            docket=None if self.gate is None else Docket(self.gate),
+            docket=None if self.gate is None else Docket(self.gate, Run.planned(self.run_id, self.planner)),
             journal=self.journal,
             limits=limits_of(settings),
             limit=order.limit,

@@ -30,7 +30,7 @@ from consumers.window import Window
 from consumers.worker import Ended, Worker
 from replay.comparison import REFUSALS, Comparison
 from replay.errors import UsageError
-from replay.gate.docket import Docket
+from replay.gate.docket import Docket, Run
 from replay.planning import Planner
 from replay.settings import Settings
 from replay.summary import Summary
@@ -45,7 +45,7 @@ def window(arguments: argparse.Namespace) -> int:
     plan = anyio.run(order.resolve)
     words = f"{plan.run_id}: {plan.records:,} records; --resume {plan.run_id} goes on with it"
     sys.stderr.write(f"shadow-replay: {words}\n")
-    job = _Job(order, plan, None if gate is None else Docket(gate))
+    job = _Job(order, plan, None if gate is None else Docket(gate, Run.planned(plan.run_id, planner)))
     ended = anyio.run(job.run)
     job.judge(ended)
     job.report(ended)

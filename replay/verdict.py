@@ -27,7 +27,7 @@ REASONS: Mapping[str, str] = {
     "uncalibrated": "a metric can only be judged beside a baseline lane, and there was none",
     "blind_metric": "a metric could not be measured often enough",
     "stub_gap": "stubs had to guess, and the verdict depends on what they guessed",
-    "missing_replays": "too many replays of both lanes failed alike",
+    "missing_replays": "too many replays failed for reasons that say nothing about the candidate",
     "not_exercised": "a changed surface was not executed by the replay",
     "placebo_fired": "the bundle in production differs from itself: stubs or provider are at fault",
     "stale_stream": "the plan's time is over and no decision was reached",
@@ -117,6 +117,8 @@ class Verdict(Record, frozen=True, kw_only=True):
     open_conversations: Count = 0
     failed: Count = 0
     failed_alike: Count = 0
+    excused: Count = 0
+    """Conversations whose replay failed through no doing of the candidate, beside no lane: they may be anything."""
     guessed: Count = 0
     not_exercised: tuple[str, ...] = ()
     calibrated: bool = False

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 
+from consumers.assembly import operators_gate
 from consumers.feed.api import serve_feed
 from consumers.feed.folding import Folding
 from consumers.feed.hub import Hub
@@ -23,7 +24,6 @@ from consumers.run_command import DONE, INTERRUPTED
 from consumers.service import service_settings
 from consumers.stream import Partition, Sink, Source
 from consumers.telemetry import FEED_METRICS, Telemetry, open_log, relay_client_log
-from replay.gate.config import load_gate
 from replay.settings import Settings
 
 
@@ -37,7 +37,7 @@ async def _serve(settings: Settings, given: _TopicInput | _DirectoryInput) -> in
     feed, telemetry = settings.feed, Telemetry(open_log(settings), metrics=FEED_METRICS)
     stopped_by: list[signal.Signals] = []
     async with AsyncExitStack() as stack:
-        gate = None if settings.gate is None else load_gate(Path(settings.gate))
+        gate = operators_gate(settings)
         kept = Retention(feed.keep, feed.days)
         store = Store.open(Path(feed.state), topic=given.topic, retention=kept, gate=gate)
         stack.callback(store.close)

@@ -22,8 +22,10 @@ _MOST_TOOLS = 20
 TOOL = "production called"
 
 _FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
-#: Ended by the candidate or by the provider: there is nothing to score.
+#: The replay came to something that was scored.
 _SCORED = frozenset({"compared", "censored"})
+#: Failures that are none of the bundle's doing: the provider's, the trace's, the recording's, ours.
+BLAMELESS = frozenset({"infra_error", "not_replayable", "no_recording", "internal_error"})
 
 
 class Ballot(Record, frozen=True, kw_only=True, array_like=True):
@@ -86,10 +88,14 @@ class Bounds(NamedTuple):
         return Bounds(max(self.low, other.low), max(self.high, other.high))
 
 
-def bounds_of(value: float | None, ballot: Ballot, worst: float) -> Bounds:
-    """What is known of a signal. A replay that failed scores worst; what a stub has guessed may be anything."""
+def bounds_of(value: float | None, ballot: Ballot, worst: float, *, twinned: bool) -> Bounds:
+    """What is known of a signal. A replay that failed scores worst; what a stub has guessed may be anything.
+
+    So may one that failed through no doing of its bundle, where it has no twin in the lane that would have met the
+    same: an outage of the provider is no proof against a candidate.
+    """
     if ballot.failed is not None:
-        return Bounds(worst, worst)
+        return Bounds(0.0 if ballot.failed in BLAMELESS and not twinned else worst, worst)
     return Bounds(0.0, worst) if ballot.guessed else known_or_not(value, worst)
 
 

@@ -18,7 +18,7 @@ from replay.verdict import REASONS, Decision, MetricEvidence, Reason, odds_of, s
 class Facts(NamedTuple):
     """What the decision is made of. Pairs of figures are the candidate's best and worst case.
 
-    `pairs`: conversations that have both lanes; all of them when there is no lane.
+    `pairs`: conversations that have both lanes; all of them when there is no lane. `complete`: the run is over.
     `log_e_rollback`: of the weighted mean of the harm e-values of all metrics that vote; `rollback_metric` weighs most.
     """
 
@@ -31,7 +31,9 @@ class Facts(NamedTuple):
     conversations: int
     pairs: int
     failed_alike: int
+    excused: int
     guessed: int
+    complete: bool
     not_exercised: Sequence[str]
     seconds: float
 
@@ -95,7 +97,10 @@ def _uncalibrated(facts: Facts) -> Iterator[Reason]:
 def _missing(facts: Facts) -> Iterator[Reason]:
     limit = facts.gate.missing.max_failed_alike_rate
     if facts.failed_alike > limit * facts.pairs:
-        words = f"{facts.failed_alike:,} of {facts.pairs:,} pairs; the gate allows {limit:.0%}"
+        words = f"{facts.failed_alike:,} of {facts.pairs:,} pairs, in both lanes alike; the gate allows {limit:.0%}"
+        yield _reason("missing_replays", words)
+    if facts.excused > limit * facts.conversations:
+        words = f"{facts.excused:,} of {facts.conversations:,} conversations, beside no lane; the gate allows {limit:.0%}"
         yield _reason("missing_replays", words)
 
 
@@ -120,9 +125,12 @@ def _inconclusive(facts: Facts, voting: Sequence[MetricEvidence]) -> tuple[Decis
     return "hold", reasons
 
 
+_NOTHING_COUNTED = "no trace of this baseline was replayed in the gate's mode (see what was admitted, and why not)"
+
+
 def _open(facts: Facts, voting: Sequence[MetricEvidence]) -> Iterator[Reason]:
     if not facts.conversations:
-        yield _reason("no_evidence", "")
+        yield _reason("no_evidence", _NOTHING_COUNTED if facts.complete else "")
         return
     threshold = -log(facts.gate.alpha.promote)
     if _depends_on_guesses(facts, voting):

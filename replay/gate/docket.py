@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from comparators.spec import COMPARATOR_SET
 from replay.comparison import Comparison
 from replay.gate.ballot import Ballot, ballot_of
 from replay.gate.config import Gate, seconds_of
@@ -18,6 +19,7 @@ from replay.gate.conversations import Closing, Conversations
 from replay.gate.decision import Facts, decide
 from replay.gate.evidence import Evidence
 from replay.gate.vote import Ballotbox
+from replay.planning import Planner
 from replay.verdict import Prefix, Verdict, verdict_id
 
 _SECOND_NS = 1_000_000_000
@@ -31,6 +33,13 @@ class Run(NamedTuple):
     candidate: str
     comparator_set: str
     not_exercised: tuple[str, ...]
+
+    @classmethod
+    def planned(cls, run_id: str, planner: Planner) -> Run:
+        """Known before anything is replayed, so that a run in which nothing counts has a verdict, too."""
+        return cls(
+            run_id, planner.baseline.digest, planner.candidate.digest, COMPARATOR_SET, planner.not_exercised
+        )
 
     @classmethod
     def of(cls, comparison: Comparison) -> Run:
@@ -103,7 +112,7 @@ def _turns(ballots: Mapping[str, Ballot]) -> Iterable[list[Ballot]]:
 
 @dataclass(slots=True)
 class Docket:
-    """All partitions of one run. `run` is null until the first comparison."""
+    """All partitions of one run. `run` is null until the first comparison, where nobody says who is judged."""
 
     gate: Gate
     run: Run | None = None
@@ -148,11 +157,11 @@ class Docket:
         return total
 
     def verdict(self, *, now: int | None) -> Verdict | None:
-        """What the votes so far allow; null before the first comparison. `now` only dates the record."""
+        """What the votes so far allow; null while nobody knows who is judged. `now` only dates the record."""
         if self.run is None:
             return None
         evidence, gate = self.evidence(), self.gate
-        facts = _facts(gate, self.run, evidence)
+        facts = _facts(gate, self.run, evidence, complete=self.complete)
         decision, reasons = decide(facts)
         prefixes = self._prefixes()
         slices, examined = evidence.slices.findings(gate, evidence.uncalibrated)
@@ -169,6 +178,7 @@ class Docket:
             turns=evidence.turns,
             failed=evidence.failed,
             failed_alike=evidence.failed_alike,
+            excused=evidence.excused,
             guessed=evidence.guessed,
             calibrated=evidence.laned > 0,
             log_e_rollback=facts.log_e_rollback,
@@ -197,7 +207,7 @@ class Docket:
         return self._partitions[key]
 
 
-def _facts(gate: Gate, run: Run, evidence: Evidence) -> Facts:
+def _facts(gate: Gate, run: Run, evidence: Evidence, *, complete: bool) -> Facts:
     log_e, heaviest = evidence.log_e_rollback()
     known = evidence.first_at is not None and evidence.last_at is not None
     return Facts(
@@ -210,7 +220,9 @@ def _facts(gate: Gate, run: Run, evidence: Evidence) -> Facts:
         conversations=evidence.conversations,
         pairs=evidence.laned or evidence.conversations,
         failed_alike=evidence.failed_alike,
+        excused=evidence.excused,
         guessed=evidence.guessed,
+        complete=complete,
         not_exercised=run.not_exercised,
         seconds=((evidence.last_at or 0) - (evidence.first_at or 0)) / _SECOND_NS if known else 0.0,
     )

@@ -16,7 +16,7 @@ import numpy as np
 from comparators.differences import STEPS, band, certifiable, log_e_harm, log_e_safe, mean, more_pairs, places
 from comparators.multiplicity import familywise
 from comparators.spec import Ints
-from replay.gate.config import Gate, Metric
+from replay.gate.config import Alpha, Gate, Metric
 from replay.gate.slices import Slices
 from replay.gate.vote import Ends, Vote
 from replay.verdict import MetricEvidence, Standing
@@ -25,8 +25,8 @@ _BINS = 2 * STEPS + 1
 _EXEMPLARS = 5
 #: What is kept beside the counts.
 _KEPT = (
-    "conversations", "turns", "failed", "failed_alike", "guessed", "laned", "first_at", "last_at", "uncalibrated",
-    "exemplars",
+    "conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned", "first_at", "last_at",
+    "uncalibrated", "exemplars",
 )  # fmt: skip
 #: Ends of what a difference may be: the candidate's best case and its worst.
 _BEST, _WORST = 0, 1
@@ -66,6 +66,7 @@ class Evidence:
     turns: int = 0
     failed: int = 0
     failed_alike: int = 0
+    excused: int = 0
     guessed: int = 0
     laned: int = 0
     first_at: int | None = None
@@ -103,7 +104,7 @@ class Evidence:
         self.slices.merge(other.slices)
         self.unknown += other.unknown
         self.hits += other.hits
-        for name in ("conversations", "turns", "failed", "failed_alike", "guessed", "laned"):
+        for name in ("conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self._see(other.first_at)
         self._see(other.last_at)
@@ -195,7 +196,7 @@ class Evidence:
             mean=(mean(best) or 0.0, mean(worst) or 0.0) if pairs else None,
             log_e_harm=harm,
             log_e_safe=safe,
-            band=band(best, worst, harm=alpha.rollback, safe=alpha.promote) if pairs else None,
+            band=_band(metric, best, worst, alpha) if pairs else None,
             certifiable=certifiable(worst, alpha.promote) if pairs else None,
             more_pairs=more_pairs(worst, metric.tolerated, alpha.promote) if pairs else None,
             hits=int(self.hits[row]),
@@ -223,6 +224,7 @@ class Evidence:
         self.turns += vote.turns
         self.failed += vote.failed
         self.failed_alike += vote.failed_alike
+        self.excused += vote.excused
         self.guessed += vote.guessed
         self.laned += vote.laned
         self.unknown += vote.unknown
@@ -237,6 +239,12 @@ class Evidence:
         if at is not None:
             self.first_at = at if self.first_at is None else min(self.first_at, at)
             self.last_at = at if self.last_at is None else max(self.last_at, at)
+
+
+def _band(metric: Metric, best: Ints, worst: Ints, alpha: Alpha) -> tuple[float, float]:
+    """What must never happen cannot happen less often than never."""
+    low, high = band(best, worst, harm=alpha.rollback, safe=alpha.promote)
+    return (max(low, 0.0) if metric.kind == "zero_tolerance" else low), high
 
 
 def _sparse(counts: Ints) -> tuple[list[int], list[int]]:

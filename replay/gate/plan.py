@@ -103,6 +103,13 @@ def plan_of(gate: Gate, seen: Evidence | None = None) -> Plan:
     return Plan(gate, tuple(_planned(gate, *it, power, weights) for it in zip(gate.metrics, given, strict=True)))
 
 
+def hopeless(gate: Gate) -> tuple[Reason, ...]:
+    """The metrics that vote and that could not be certified within the plan if the candidate never differed at all."""
+    calm = Assumed(_shares({}), "no difference at all")
+    each = (_planned(gate, metric, calm, 0.5, metric.weight) for metric in gate.metrics if metric.votes and metric.tolerated)
+    return tuple(_blind(planned, gate) for planned in each if _is_blind(planned, gate))
+
+
 def assumed(gate: Gate, row: int, seen: Evidence | None) -> Assumed:
     """How an equal candidate is expected to differ from the baseline's replay."""
     metric = gate.metrics[row]

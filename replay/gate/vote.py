@@ -16,7 +16,7 @@ import numpy as np
 
 from comparators.spec import Bools, Floats
 from replay.comparison import Lane
-from replay.gate.ballot import Ballot, Bounds, bounds_of, known_or_not, worst_of
+from replay.gate.ballot import BLAMELESS, Ballot, Bounds, bounds_of, known_or_not, worst_of
 from replay.gate.config import Gate, Kind, Metric
 from replay.gate.signals import Signal, signal_of
 
@@ -70,7 +70,8 @@ class Ends(NamedTuple):
 class Vote(NamedTuple):
     """`difference`: how much worse the candidate is; `placebo`: how much worse the baseline is than itself.
 
-    `unknown` marks metrics that could not be measured, stubs apart, so that the difference may be anything.
+    `unknown` marks metrics that could not be measured, stubs and failures apart, so that the difference may be anything.
+    `excused`: the candidate's replay failed through no doing of its own, and had no twin that would tell what it met.
     `uncalibrated` marks metrics that could be judged only against a baseline lane, and there is none. `hits` marks
     events that must never happen and were seen to: a replay that is missing scores worst, and has shown none.
     """
@@ -86,6 +87,7 @@ class Vote(NamedTuple):
     laned: bool
     failed: bool
     failed_alike: bool
+    excused: bool
     guessed: bool
     cohort: tuple[tuple[str, str], ...]
     exemplar: str
@@ -134,11 +136,13 @@ class Ballotbox:
         them, the first. At least one is the candidate's.
         """
         ballots = list({ballot.comparison_id: ballot for ballot in reversed(every)}.values())[::-1]
-        ours = self._arms(ballots, "candidate")
-        theirs = self._arms(ballots, "baseline")
+        twinned = any(ballot.lane == "baseline" for ballot in ballots)
+        ours = self._arms(ballots, "candidate", twinned=twinned)
+        theirs = self._arms(ballots, "baseline", twinned=twinned)
         alike = [arm.failed is not None and _failed(theirs, sample) == arm.failed for sample, arm in ours.items()]
         found = [self._difference(row, ballots, ours, theirs) for row in range(len(self.gate.metrics))]
         guessed = any(arm.guessed for arm in (*ours.values(), *theirs.values()))
+        excused = not twinned and any(arm.failed in BLAMELESS for arm in ours.values())
         difference = _ends(found)
         laned = any(ballot.lane_probability > 0 for ballot in ballots)
         last, worst = ballots[-1], max(ballots, key=lambda it: (it.lane == "candidate", it.severity))
@@ -148,7 +152,7 @@ class Ballotbox:
             at=max((ballot.at for ballot in ballots if ballot.at is not None), default=None),
             difference=difference,
             placebo=_ends([self._placebo(row, ballots, theirs) for row in range(len(self.gate.metrics))]),
-            unknown=difference.valid & (difference.high > difference.low) & (not guessed),
+            unknown=difference.valid & (difference.high > difference.low) & (not guessed and not excused),
             uncalibrated=np.array(
                 [it is None and not laned and not self._is_moot(row, ballots) for row, it in enumerate(found)], np.bool_
             ),
@@ -156,13 +160,14 @@ class Ballotbox:
             laned=bool(theirs),
             failed=any(arm.failed is not None for arm in ours.values()),
             failed_alike=any(alike),
+            excused=excused,
             guessed=guessed,
             cohort=tuple(sorted({each for ballot in ballots for each in ballot.cohort})),
             exemplar=worst.comparison_id,
             turns=len({ballot.trace_id for ballot in ballots}),
         )
 
-    def _arms(self, ballots: Sequence[Ballot], lane: Lane) -> dict[int, _Arm]:
+    def _arms(self, ballots: Sequence[Ballot], lane: Lane, *, twinned: bool) -> dict[int, _Arm]:
         """By sample. Each lane has every sample and turn that anybody has; what is not there has failed.
 
         A baseline lane without any was not drawn.
@@ -170,14 +175,17 @@ class Ballotbox:
         mine = [ballot for ballot in ballots if ballot.lane == lane]
         samples = {ballot.sample for ballot in ballots} if mine or lane == "candidate" else set()
         turns = len({ballot.trace_id for ballot in ballots})
-        return {sample: self._arm([it for it in mine if it.sample == sample], turns) for sample in sorted(samples)}
+        return {
+            sample: self._arm([it for it in mine if it.sample == sample], turns, twinned=twinned)
+            for sample in sorted(samples)
+        }
 
-    def _arm(self, turns: Sequence[Ballot], expected: int) -> _Arm:
+    def _arm(self, turns: Sequence[Ballot], expected: int, *, twinned: bool) -> _Arm:
         if len({turn.trace_id for turn in turns}) < expected:
             return _Arm(tuple(Bounds(worst, worst) for worst in self._worst), _ABSENT, guessed=False)
         each = [
             [
-                bounds_of(value, turn, worst) if asked else _NOTHING
+                bounds_of(value, turn, worst, twinned=twinned) if asked else _NOTHING
                 for value, worst, asked in zip(turn.values, self._worst, self._asked(turn), strict=True)
             ]
             for turn in turns

@@ -18,7 +18,7 @@ from replay.contract import ToolContract
 from replay.divergence import Comparer
 from replay.errors import ProviderError, RecordError, UsageError
 from replay.gate.config import Gate
-from replay.gate.docket import Docket
+from replay.gate.docket import Docket, Run
 from replay.planning import Design, Planner
 from replay.prices import Prices
 from replay.testing import ScriptedModel, a_bundle, a_trace, asks, calls, says
@@ -258,3 +258,14 @@ def test_a_line_that_holds_several_traces_is_judged_once_all_of_it_is_done(tmp_p
     assert len(comparisons) == 18
     assert summary.verdict is not None
     assert (summary.verdict.conversations, [it.offset for it in summary.verdict.prefixes]) == (9, [3])
+
+
+def test_a_gate_under_which_nothing_can_vote_holds(tmp_path):
+    """An empty file, or one of another bundle: what nobody has tried is not done, and not promoted."""
+    the_gate = Gate.model_validate({"metrics": [{"id": "escalation", "kind": "paired_binary", "margin": 0.05}]})
+    others = TraceItem(a_trace("?", [says("x")], bundle=BundleRef(id="other")), 1, 0)
+    for number, items in enumerate(([], [others])):
+        docket = Docket(the_gate, Run.planned("r", PLANNER))
+        verdict = run(tmp_path / str(number), items, docket=docket)[0].verdict
+        assert (verdict.decision, [it.code for it in verdict.reasons]) == ("hold", ["no_evidence"])
+        assert "no trace of this baseline" in verdict.reasons[0].words
