@@ -65,6 +65,8 @@ class MetricEvidence(Record, frozen=True, kw_only=True):
     certifiable: float | None = None
     more_pairs: int | None = None
     hits: Count = 0
+    lane_hits: Count = 0
+    """Conversations in which production's own replay had an event that must never happen, and the candidate's not."""
     exemplars: tuple[str, ...] = ()
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import NamedTuple
 
 from replay.comparison import Comparison, Lane
 from replay.gate.signals import Reading, Signal
-from replay.grade import FAITHFUL
+from replay.grade import CENSORING, FAITHFUL
 from replay.trace import Record
 
 #: Attributes of a trace by which slices are made: short texts, whole numbers, yes and no.
@@ -22,6 +21,7 @@ _MOST_TOOLS = 20
 TOOL = "production called"
 
 _FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
+_ENDING_NAMES = frozenset(str(grade) for grade in CENSORING)
 #: The replay came to something that was scored.
 _SCORED = frozenset({"compared", "censored"})
 #: Failures that are none of the bundle's doing: the provider's, the trace's, the recording's, ours.
@@ -33,7 +33,7 @@ class Ballot(Record, frozen=True, kw_only=True, array_like=True):
 
     `at`: when production served the request, or else when that was recorded, ns since the epoch. `failed`: the
     disposition of a replay that gave no scores. `guessed`: a stub had no true answer, so that from there on nothing
-    is known for sure.
+    is known for sure. `sure`: what was seen has happened, because no guess came before it.
     """
 
     offset: int
@@ -50,6 +50,7 @@ class Ballot(Record, frozen=True, kw_only=True, array_like=True):
     values: tuple[float | None, ...]
     production: tuple[float | None, ...]
     cohort: tuple[tuple[str, str], ...] = ()
+    sure: bool = True
 
     @property
     def key(self) -> str:
@@ -75,32 +76,8 @@ def ballot_of(comparison: Comparison, signals: Sequence[Signal]) -> Ballot:
         values=tuple(_measured(signal, signal.of_replay, comparison) if scored else None for signal in signals),
         production=tuple(_of_production(signal, comparison) for signal in signals),
         cohort=_cohort(comparison),
+        sure=scored and _is_sure(comparison),
     )
-
-
-class Bounds(NamedTuple):
-    """What a side's signal may have been: both ends are the same where it is known."""
-
-    low: float
-    high: float
-
-    def worst_of(self, other: Bounds) -> Bounds:
-        return Bounds(max(self.low, other.low), max(self.high, other.high))
-
-
-def bounds_of(value: float | None, ballot: Ballot, worst: float, *, twinned: bool) -> Bounds:
-    """What is known of a signal. A replay that failed scores worst; what a stub has guessed may be anything.
-
-    So may one that failed through no doing of its bundle, where it has no twin in the lane that would have met the
-    same: an outage of the provider is no proof against a candidate.
-    """
-    if ballot.failed is not None:
-        return Bounds(0.0 if ballot.failed in BLAMELESS and not twinned else worst, worst)
-    return Bounds(0.0, worst) if ballot.guessed else known_or_not(value, worst)
-
-
-def known_or_not(value: float | None, worst: float) -> Bounds:
-    return Bounds(0.0, worst) if value is None else Bounds(value, value)
 
 
 def worst_of(signal: Signal) -> float:
@@ -140,6 +117,12 @@ def _is_guessed(comparison: Comparison) -> bool:
     if comparison.mode == "forced":
         return False
     return comparison.disposition == "censored" or not _FAITHFUL_NAMES.issuperset(comparison.coverage.grades)
+
+
+def _is_sure(comparison: Comparison) -> bool:
+    """A replay that is stopped is scored up to there: what ended it has misled nobody."""
+    ended = _ENDING_NAMES if comparison.disposition == "censored" else frozenset[str]()
+    return comparison.mode == "forced" or (_FAITHFUL_NAMES | ended).issuperset(comparison.coverage.grades)
 
 
 def _cohort(comparison: Comparison) -> tuple[tuple[str, str], ...]:

@@ -56,8 +56,8 @@ def decide(facts: Facts) -> tuple[Decision, tuple[Reason, ...]]:
 
 
 def _harm(facts: Facts) -> Iterator[Reason]:
-    hits = [metric for metric in facts.metrics if metric.votes and metric.kind == "zero_tolerance" and metric.hits]
-    for metric in hits:
+    # What today's release does as well when it is asked again is judged by its rate.
+    for metric in (it for it in facts.metrics if it.votes and it.hits and not it.lane_hits):
         yield _reason("never_event", f"{metric.hits:,} times {metric.signal}", metric.id)
     if facts.log_e_rollback[0] >= -log(facts.gate.alpha.rollback) and not _placebo_fired(facts):
         yield _reason("proved_worse", f"odds of {odds_of(facts.log_e_rollback[0])} against chance", *_worse(facts))
@@ -100,8 +100,8 @@ def _missing(facts: Facts) -> Iterator[Reason]:
         words = f"{facts.failed_alike:,} of {facts.pairs:,} pairs, in both lanes alike; the gate allows {limit:.0%}"
         yield _reason("missing_replays", words)
     if facts.excused > limit * facts.conversations:
-        words = f"{facts.excused:,} of {facts.conversations:,} conversations, beside no lane; the gate allows {limit:.0%}"
-        yield _reason("missing_replays", words)
+        of_all = f"{facts.excused:,} of {facts.conversations:,} conversations"
+        yield _reason("missing_replays", f"{of_all}, without a lane; the gate allows {limit:.0%}")
 
 
 def _blind(facts: Facts) -> Iterator[Reason]:

@@ -99,7 +99,7 @@ class PartitionDocket:
         return self.conversations.enter(turn)
 
     def _fold(self, conversations: Iterable[list[Ballot]]) -> None:
-        self.evidence.fold([self.box.count(ballots) for ballots in conversations])
+        self.evidence.fold(self.box.count_all(list(conversations)))
 
 
 def _turns(ballots: Mapping[str, Ballot]) -> Iterable[list[Ballot]]:

@@ -28,6 +28,7 @@ _KEPT = (
     "conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned", "first_at", "last_at",
     "uncalibrated", "exemplars",
 )  # fmt: skip
+_PER_METRIC = ("unknown", "hits", "lane_hits")
 #: Ends of what a difference may be: the candidate's best case and its worst.
 _BEST, _WORST = 0, 1
 
@@ -75,6 +76,7 @@ class Evidence:
     exemplars: list[list[str]] = field(default_factory=list)
     unknown: Ints = field(init=False)
     hits: Ints = field(init=False)
+    lane_hits: Ints = field(init=False)
     candidate: Differences = field(init=False)
     placebo: Differences = field(init=False)
     slices: Slices = field(init=False)
@@ -83,7 +85,7 @@ class Evidence:
         metrics = len(self.gate.metrics)
         self.uncalibrated = self.uncalibrated or [False] * metrics
         self.exemplars = self.exemplars or [[] for _ in range(metrics)]
-        self.unknown, self.hits = np.zeros(metrics, np.int64), np.zeros(metrics, np.int64)
+        self.unknown, self.hits, self.lane_hits = (np.zeros(metrics, np.int64) for _ in range(3))
         self.candidate, self.placebo = Differences.none(metrics), Differences.none(metrics)
         self.slices = Slices(metrics)
 
@@ -104,6 +106,7 @@ class Evidence:
         self.slices.merge(other.slices)
         self.unknown += other.unknown
         self.hits += other.hits
+        self.lane_hits += other.lane_hits
         for name in ("conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self._see(other.first_at)
@@ -115,14 +118,15 @@ class Evidence:
         """Everything, in a few bytes per value that occurred. `load` reads it back, bit for bit."""
         kept = {name: getattr(self, name) for name in _KEPT}
         counts = {name: _sparse(getattr(self, name).counts) for name in ("candidate", "placebo")}
-        per_metric = {"unknown": self.unknown.tolist(), "hits": self.hits.tolist()}
+        per_metric = {name: getattr(self, name).tolist() for name in _PER_METRIC}
         return msgspec.msgpack.encode({**kept, **per_metric, **counts, "slices": self.slices.dump()})
 
     @classmethod
     def load(cls, gate: Gate, data: bytes) -> Evidence:
         found = msgspec.msgpack.decode(data)
         evidence = cls(gate, **{name: found[name] for name in _KEPT})
-        evidence.unknown, evidence.hits = (np.array(found[name], np.int64) for name in ("unknown", "hits"))
+        for name in _PER_METRIC:
+            setattr(evidence, name, np.array(found[name], np.int64))
         for name in ("candidate", "placebo"):
             places_, numbers = found[name]
             getattr(evidence, name).counts.reshape(-1)[places_] = numbers
@@ -200,6 +204,7 @@ class Evidence:
             certifiable=certifiable(worst, alpha.promote) if pairs else None,
             more_pairs=more_pairs(worst, metric.tolerated, alpha.promote) if pairs else None,
             hits=int(self.hits[row]),
+            lane_hits=int(self.lane_hits[row]),
             exemplars=tuple(self.exemplars[row]),
         )
 
@@ -229,6 +234,7 @@ class Evidence:
         self.laned += vote.laned
         self.unknown += vote.unknown
         self.hits += vote.hits
+        self.lane_hits += vote.lane_hits
         self._see(vote.at)
         for row in np.flatnonzero(vote.uncalibrated).tolist():
             self.uncalibrated[row] = True

@@ -31,6 +31,7 @@ class Signal(NamedTuple):
     """`of_production` null: production has no value of its own, because the signal is the distance from it.
 
     `conditional`: only conversations of which production's value is known have a say; elsewhere there is no question.
+    `adds_up`: of several turns the sum counts, not the worst of them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Signal(NamedTuple):
     of_production: Reading | None = None
     unit: str = ""
     conditional: bool = False
+    adds_up: bool = False
 
     @property
     def is_timed(self) -> bool:
@@ -109,7 +111,8 @@ def _event(name: str, words: str, happens: Callable[[Side], bool]) -> Signal:
 
 def _priced(minutes: Mapping[str, float]) -> Signal:
     words = "time of the people behind the assistant"
-    return _both(STAFF_MINUTES, "quantity", words, lambda side: staff_minutes(side, minutes), "min")
+    spent = _both(STAFF_MINUTES, "quantity", words, lambda side: staff_minutes(side, minutes), "min")
+    return spent._replace(adds_up=True)
 
 
 def _fails(side: Side) -> float:
@@ -177,8 +180,8 @@ SIGNALS: Mapping[str, Signal] = {
         ),
         _both("latency_ms", "quantity", "time inside the model", _milliseconds, "ms"),
         _both("first_token_ms", "quantity", "time to the first token", _first_token, "ms"),
-        _both("cost_usd", "quantity", "price of the tokens", _usd, "USD"),
-        _both("output_tokens", "quantity", "tokens written", _tokens, "tokens"),
+        _both("cost_usd", "quantity", "price of the tokens", _usd, "USD")._replace(adds_up=True),
+        _both("output_tokens", "quantity", "tokens written", _tokens, "tokens")._replace(adds_up=True),
         Signal("tool_mismatch", "event", "makes other writes or hand-overs than production did", _acts_otherwise),
         Signal("answer_distance", "share", "how far the wording is from production's", _wording),
         _flag_signal("unsafe_action", _UNSAFE, "passes a guardrail that stopped it, or breaks a write's contract"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from judged import ESCALATION, compared, gate, pair, side
-from replay.comparison import Source, replace
+from replay.comparison import Flag, Source, replace
 from replay.gate.docket import Docket
 from replay.gate.evidence import Differences, Evidence
 from replay.report.words import headline
@@ -146,8 +146,6 @@ def test_a_single_event_that_must_never_happen_rolls_back():
     never = gate(ESCALATION, {"id": "unsafe_action", "kind": "zero_tolerance", "max_rate": 0.01})
     fine = traces(900)
     assert judged(fine, never).decision == "promote"
-    from replay.comparison import Flag
-
     hit = [replace(fine[0], flags=(Flag(rule="guard_loosened", severity=3),)), *fine[1:]]
     verdict = judged(hit, never)
     assert (verdict.decision, verdict.reasons[0].code) == ("roll_back", "never_event")
@@ -325,3 +323,43 @@ def test_a_line_that_holds_several_traces_has_as_many_votes_as_conversations():
     talk = [replace(it, conversation_id="c") for it in line]
     assert (judged(talk).conversations, judged(talk).turns) == (1, 3)
     assert judged(talk[::-1]) == judged(talk)
+
+
+FALSE_CLAIM = {"id": "false_claim", "kind": "zero_tolerance", "max_rate": 0.01}
+CLAIM = (Flag(rule="claim_without_write", severity=3),)
+
+
+def test_an_outage_of_the_provider_rolls_back_nobody_without_a_lane_neither():
+    """Control: a candidate that uses up its budgets as often."""
+    some = [compared(n, lane_probability=0.0, disposition="compared" if n % 8 else "infra_error") for n in range(800)]
+    verdict = judged(some)
+    assert (verdict.decision, [it.code for it in verdict.reasons]) == ("hold", ["missing_replays"])
+    assert (verdict.excused, "without a lane" in verdict.reasons[0].words) == (100, True)
+    spent = [replace(it, disposition="over_budget") if it.disposition != "compared" else it for it in some]
+    assert judged(spent).decision == "roll_back"
+
+
+def test_nor_where_a_lane_is_drawn_for_some():
+    """3 of 100 traces cannot be replayed, in either lane; a fifth of all conversations have both."""
+    every = [
+        replace(it, disposition="compared" if n % 33 else "not_replayable")
+        for n in range(2_000)
+        for it in pair(n, lane_probability=0.2)[: 2 if n % 5 == 0 else 1]
+    ]
+    assert judged(every, gate(FALSE_CLAIM, ESCALATION)).decision == "hold"
+
+
+def test_what_the_lane_does_as_well_is_judged_by_its_rate():
+    """Seven in four hundred, on either side. Control: on one side only it is one too many."""
+    both = [
+        replace(it, flags=CLAIM if n % 66 == (1 if it.lane == "candidate" else 2) else ()) for n in range(400) for it in pair(n)
+    ]
+    verdict = judged(both, gate(FALSE_CLAIM))
+    metric = verdict.metrics[0]
+    assert (verdict.decision, metric.hits, metric.lane_hits) == ("hold", 7, 7)
+    alone = judged([replace(it, flags=()) if it.lane == "baseline" else it for it in both], gate(FALSE_CLAIM))
+    assert (alone.decision, alone.reasons[0].code) == ("roll_back", "never_event")
+
+
+def test_what_can_never_happen_less_often_than_never_has_no_interval_below():
+    assert judged(traces(40), gate(FALSE_CLAIM)).metrics[0].band[0] == 0.0

@@ -7,7 +7,7 @@ from math import isclose
 import pytest
 
 from judged import compared, gate, pair, side
-from replay.comparison import Coverage, Source, replace
+from replay.comparison import Coverage, Flag, Source, replace
 from replay.gate.ballot import ballot_of
 from replay.gate.vote import Ballotbox
 
@@ -151,6 +151,77 @@ def test_an_event_that_must_never_happen_counts_unless_the_baseline_has_it_too()
     assert ends(pair(1, LATE, LATE), never) == (0, 0)
     assert ends(pair(1, CALM, LATE), never) == (0, 0)
     assert ends([compared(1, replay=LATE, lane_probability=0.0)], never) == (1, 1)
+
+
+NEVER = {"id": "never", "kind": "zero_tolerance", "signal": "false_claim", "max_rate": 0.01}
+CLAIM = (Flag(rule="claim_without_write", severity=3),)
+
+
+def hits(comparisons, metric=None):
+    found = vote(comparisons, gate(metric or NEVER))
+    return bool(found.hits[0]), bool(found.lane_hits[0])
+
+
+def test_an_event_that_was_seen_is_seen_whatever_became_of_other_turns_or_of_its_twin():
+    ours, theirs = pair(2, conversation_id="c")
+    seen = replace(ours, flags=CLAIM)
+    failed = [replace(it, disposition="infra_error") for it in pair(1, conversation_id="c")]
+    assert hits([seen, theirs]) == (True, False)
+    assert hits([failed[0], *pair(1, conversation_id="c")[1:], seen, theirs]) == (True, False)  # its own first turn failed
+    assert hits([*failed, seen, theirs]) == (True, False)  # and in both lanes
+    assert ends([*failed, seen, theirs], gate(NEVER)) == (1, 1)
+    assert hits([seen, replace(theirs, disposition="infra_error")]) == (True, False)
+    guess = Coverage(calls=1, exact=0.0, grades={"entity": 1})
+    assert hits([seen, replace(theirs, coverage=guess)]) == (True, False)
+    stopped = replace(seen, disposition="censored", coverage=Coverage(calls=2, exact=0.5, grades={"exact": 1, "halt": 1}))
+    assert hits([stopped, theirs]) == (True, False)
+
+
+def test_what_a_guess_may_have_brought_about_and_what_production_does_too_is_no_hit():
+    ours, theirs = pair(1)
+    guess = Coverage(calls=1, exact=0.0, grades={"entity": 1})
+    assert hits([replace(ours, flags=CLAIM, coverage=guess), theirs]) == (False, False)
+    assert hits([replace(ours, flags=CLAIM), replace(theirs, flags=CLAIM)]) == (False, False)
+    assert hits([ours, replace(theirs, flags=CLAIM)]) == (False, True)
+    hands_over = {"id": "never", "kind": "zero_tolerance", "signal": "escalation", "max_rate": 0.01}
+    for probability in (0.0, 0.2, 1.0):
+        assert hits([compared(1, production=LATE, replay=LATE, lane_probability=probability)], hands_over) == (False, False)
+        assert hits([compared(1, production=CALM, replay=LATE, lane_probability=probability)], hands_over) == (True, False)
+
+
+def test_turns_that_failed_alike_leave_the_others_their_say():
+    failed = [replace(it, disposition="infra_error") for it in pair(1, conversation_id="c")]
+    assert ends([*failed, *pair(2, LATE, CALM, conversation_id="c")]) == (1, 1)
+    apart = [*pair(1, conversation_id="c"), *pair(2, LATE, CALM, conversation_id="c")]
+    for number in (0, 3):  # the candidate's first turn, and the lane's second, ran out of budget
+        apart[number] = replace(apart[number], disposition="over_budget")
+    assert ends(apart) == (0, 1)
+
+
+@pytest.mark.parametrize("failure", ["infra_error", "no_recording", "not_replayable", "internal_error"])
+@pytest.mark.parametrize("lane_probability", [0.0, 0.2])
+def test_beside_no_twin_a_failure_that_is_not_the_candidates_proves_nothing_and_promotes_nobody(failure, lane_probability):
+    the_gate = gate({"id": "escalation", "kind": "paired_binary", "margin": 0.02}, NEVER)
+    alone = [compared(1, disposition=failure, lane_probability=lane_probability)]
+    assert ends(alone, the_gate) == (None if lane_probability else (0, 1))
+    assert ends(alone, the_gate, row=1) == (0, 1)
+    assert (vote(alone, the_gate).excused, vote(alone, the_gate).unknown.any()) == (True, False)
+
+
+def test_a_candidate_that_uses_up_its_budget_scores_worst_beside_no_twin_too():
+    alone = [compared(1, disposition="over_budget", lane_probability=0.0)]
+    assert (ends(alone), vote(alone).excused) == ((1, 1), False)
+
+
+def test_what_adds_up_is_the_sum_of_the_turns():
+    """30 % dearer over three turns, and equal on the dearest."""
+    cost = gate({"id": "cost", "kind": "paired_mean_capped", "signal": "cost_usd", "cap": 0.1, "rel_margin": 0.1})
+    prices = [("0.02", "0.02"), ("0.016", "0.010"), ("0.016", "0.010")]
+    turns = [it for n, (a, b) in enumerate(prices) for it in pair(n, side(usd=a), side(usd=b), conversation_id="c")]
+    assert ends(turns, cost)[0] == pytest.approx((0.052 - 1.1 * 0.040) / (1.1 * 0.1))
+    slow = gate({"id": "slow", "kind": "paired_exceedance", "signal": "latency_ms", "threshold": 150, "margin": 0.01})
+    waits = [it for n in range(3) for it in pair(n, side(ms=100), side(ms=100), conversation_id="c")]
+    assert ends(waits, slow) == (0, 0)
 
 
 def test_samples_are_averaged_and_paired_with_their_twins():
