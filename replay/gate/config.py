@@ -115,7 +115,8 @@ class Metric(_Model):
 
 class Missing(_Model):
     """How much may be missing before the gate refuses to speak: replays that failed in both lanes alike, and
-    conversations in which a metric could not be measured. A replay that is missing in one lane only scores worst.
+    conversations in which a metric could not be measured, such as those of which the baseline's replay alone is
+    missing. The candidate's, missing alone, scores worst.
     """
 
     max_failed_alike_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
