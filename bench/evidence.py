@@ -18,9 +18,11 @@ import numpy as np
 from bench.answers import cpu_seconds
 from comparators.differences import BETS, band, counted, log_e_harm, log_e_safe, places
 from comparators.spec import Floats
+from replay.comparison import Lane
+from replay.gate.ballot import Ballot
 from replay.gate.config import Gate
 from replay.gate.evidence import Differences, Evidence
-from replay.gate.vote import Ends, Vote
+from replay.gate.vote import Ballotbox, Ends, Vote
 
 METRICS, PAIRS, MARGIN, ALPHA = 40, 1_000, 0.02, 0.05
 #: The loop gets fewer pairs: it is slower by a factor.
@@ -29,6 +31,15 @@ GOAL_MS, GOAL_PAIRS = 15, 820
 GATES, LONGEST = 400, 3_000
 #: Share of pairs that get worse, and as many that get better: both sides fail 5 % of the time, 3 % together.
 DISCORDANT = 0.02
+_GATE = Gate.model_validate(
+    {
+        "metrics": [
+            {"id": f"m{row}", "kind": "paired_binary", "signal": "escalation", "margin": MARGIN}
+            for row in range(METRICS)
+        ]
+    }
+)
+_BOX = Ballotbox(_GATE)
 
 
 def main() -> None:
@@ -43,6 +54,8 @@ def main() -> None:
         votes = _votes(values, cohorts)
         whole = 1e3 * cpu_seconds(partial(_folded, votes))
         print(f"  whole votes, {cohorts} slices each:{whole:>7.1f}  (exemplars, placebo and slices with it)")
+    counting = 1e3 * cpu_seconds(partial(_BOX.count_all, _conversations(values)))
+    print(f"  ballots counted first:    {counting:>9.1f}  (both lanes of every conversation, from values to votes)")
     print(f"  plain loop, one end:      {theirs:>9.1f}  (the fold is {theirs / ours:.0f} times as fast)")
     _looking(values)
     _certifying()
@@ -63,11 +76,21 @@ def _votes(values: Floats, cohorts: int) -> list[Vote]:
     ]  # fmt: skip
 
 
+def _conversations(values: Floats) -> list[list[Ballot]]:
+    """One request each, in both lanes; what gets worse is the first metric's, as all have one signal."""
+    return [[_ballot(number, lane, values[number, 0]) for lane in ("candidate", "baseline")] for number in range(PAIRS)]
+
+
+def _ballot(number: int, lane: Lane, difference: float) -> Ballot:
+    value = float(difference == (1.0 if lane == "candidate" else -1.0))
+    return Ballot(
+        offset=number, comparison_id=f"{lane}{number}", trace_id=str(number), conversation=None, at=number, lane=lane,
+        sample=0, lane_probability=1.0, failed=None, guessed=False, severity=0, values=(value,), production=(0.0,),
+    )  # fmt: skip
+
+
 def _folded(votes: list[Vote]) -> None:
-    metrics = [
-        {"id": f"m{row}", "kind": "paired_binary", "signal": "escalation", "margin": MARGIN} for row in range(METRICS)
-    ]
-    Evidence(Gate.model_validate({"metrics": metrics})).fold(votes)
+    Evidence(_GATE).fold(votes)
 
 
 def _looking(values: Floats) -> None:
