@@ -209,7 +209,7 @@ def judged(comparisons, margin):
         (0.01, "promote", []),
         (0.04, "hold", ["blind_metric"]),
         (0.1, "hold", ["blind_metric"]),
-        (0.3, "hold", ["missing_replays", "blind_metric"]),
+        (0.3, "hold", ["missing_replays"]),
     ],
 )
 def test_equals_whose_replays_fail_more_and_more_are_promoted_and_then_held(fails, decision, codes):

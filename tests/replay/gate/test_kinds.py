@@ -17,7 +17,7 @@ import pytest
 from comparators.differences import STEPS, places
 from crossings import first_crossing, harm, safe, share_crossed, tolerated
 from replay.gate.config import Metric
-from replay.gate.vote import DIFFERENCES
+from replay.gate.questions import DIFFERENCES, Terms
 
 REQUESTS, RUNS, PAIRS = 20_000, 400, 4_000
 NOISE = 0.4
@@ -32,8 +32,8 @@ class Measured(NamedTuple):
 
     @property
     def differences(self):
-        pairs = zip(self.candidate.tolist(), self.baseline.tolist(), strict=True)
-        return np.array([DIFFERENCES[self.metric.kind](self.metric, *pair) for pair in pairs])
+        sides = (side[:, np.newaxis] for side in (self.candidate, self.baseline))
+        return DIFFERENCES[self.metric.kind](Terms.of([self.metric]), *sides)[:, 0]
 
     def runs(self, side, *, seed, runs=RUNS):
         """Requests drawn at random, rounded as evidence is: int16[runs, PAIRS], in steps."""

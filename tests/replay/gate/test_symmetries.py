@@ -14,7 +14,7 @@ from replay.gate.docket import Docket
 from replay.gate.equals import equals, scales_of
 from replay.gate.evidence import Evidence
 from replay.gate.staged import TOPIC, staged
-from replay.gate.vote import DIFFERENCES
+from replay.gate.questions import DIFFERENCES
 
 METRICS = (
     {"id": "escalation", "kind": "paired_binary", "margin": 0.05},
