@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Files of tests that are run beside each other. Most wait for brokers and models, but each has a broker of its own.
+JOBS ?= 2
 INSTALL_SELF := $(PIP) install --no-deps --no-build-isolation --editable .
 
 .PHONY: setup demo test lint types imports check bench copier bad pairs nulls kafka lock clean help
@@ -17,7 +19,7 @@ demo: $(VENV)/.runtime ## see it work: no key, no broker
 	$(BIN)/shadow-replay demo --out demo-out
 
 test: setup ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 lint: setup ## ruff, rules and format of imports
 	$(BIN)/ruff check .
