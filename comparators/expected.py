@@ -3,7 +3,7 @@
 An expectation is met when
 
 * every write and hand-off it names took effect exactly as often as it names it, with equal arguments: all of them,
-  or those that it says count;
+  or those that it says count; a text that is prose by its contract may be worded in any way that has its figures;
 * no other write took effect, and none of its hand-offs more often than named;
 * everything to be told stands in an answer: a number by its value ("1,250" tells 1250), any other text between the
   same word boundaries, both in normal form.
@@ -25,8 +25,8 @@ import numpy as np
 from comparators.assignment import assign
 from comparators.calls import CallEvent, CanonicalCall, Effect, Leaf, Outcome
 from comparators.explain import shown
-from comparators.leaves import count_shared
-from comparators.numbers import NAME, figures
+from comparators.leaves import agree, count_shared
+from comparators.numbers import NAME, Figure, figures
 from comparators.spec import Column, Evidence, Status, Statuses, column, overridden, statuses
 from comparators.text import excerpt, normalise_all
 
@@ -41,11 +41,15 @@ _WORD = re.compile(r"[0-9a-z]+")
 
 
 class ExpectedCall(NamedTuple):
-    """A write or hand-off that is to take effect. `counted` names the arguments that must be equal; null = all."""
+    """A write or hand-off that is to take effect. `counted` names the arguments that must be equal; null = all.
+
+    `prose`: paths of texts of which the figures count and not the words.
+    """
 
     call: CanonicalCall
     effect: Effect
     counted: frozenset[str] | None = None
+    prose: frozenset[str] = frozenset()
 
 
 class Expectation(NamedTuple):
@@ -174,7 +178,25 @@ def _fulfils(call: CanonicalCall, wanted: ExpectedCall) -> bool:
     if call.digest == wanted.call.digest:
         return True
     ours, theirs = _counted(wanted.call.leaves, wanted.counted), _counted(call.leaves, wanted.counted)
-    return len(ours) == len(theirs) == count_shared(ours, theirs)
+    if len(ours) != len(theirs):
+        return False
+    return len(ours) == count_shared(ours, theirs) + _reworded(ours, theirs, wanted.prose)
+
+
+def _reworded(ours: Sequence[Leaf], theirs: Sequence[Leaf], prose: frozenset[str]) -> int:
+    """How many texts are said in other words, with every figure of those that were expected."""
+    given = {leaf.path: leaf for leaf in theirs if leaf.path in prose}
+    pairs = [(leaf, given[leaf.path]) for leaf in ours if leaf.path in given]
+    return sum(not agree(*pair) and _has_figures(*(leaf.token for leaf in pair)) for pair in pairs)
+
+
+def _has_figures(wanted: str, text: str) -> bool:
+    expected, said = figures(normalise_all([wanted, text]))
+    return bool(text) and _values(expected) <= _values(said)
+
+
+def _values(found: Sequence[Figure]) -> set[tuple[str, str]]:
+    return {(figure.value, figure.unit) for figure in found}
 
 
 def _counted(leaves: Sequence[Leaf], names: frozenset[str] | None) -> Sequence[Leaf]:
@@ -199,7 +221,7 @@ def _untold(outputs: Sequence[str], answers: Sequence[str]) -> Iterator[str]:
     if not outputs:
         return
     said = normalise_all(answers)
-    numbers = {(figure.value, figure.unit) for found in figures(said) for figure in found}
+    numbers = set().union(*map(_values, figures(said)))
     texts = [_worded(text) for text in said]
     wanted = normalise_all(outputs)
     for output, text, found in zip(outputs, wanted, figures(wanted), strict=True):

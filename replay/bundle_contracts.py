@@ -24,6 +24,10 @@ _SHORTEST_PREFIX = 3
 _USABLE_NAME = re.compile(r"[^\x00-\x1f\x7f]+")
 _HANDOFF_NAMES = ("transfer_", "escalate_", "handoff_")
 _ANY_WORDING = ArgumentRule(text=1.0)
+_PROSE = ArgumentRule(prose=True)
+#: Arguments of a write that somebody reads, by the last word of their names. A title may be what a thing is found by,
+#: and a content may be a file: those are taken at their word.
+_PROSE_NAMES = frozenset({"body", "comment", "description", "message", "note", "notes", "reason", "subject", "summary"})
 #: Keywords that make a text more than free words.
 _LIMITS = frozenset({"enum", "format", "pattern", "const"})
 #: Ends of names whose values are looked up or reached, so that one character matters. `_id` ends in `id`.
@@ -140,11 +144,28 @@ def _tool(name: str, offer: Offer | None, use: Use) -> InferredTool:
         fields["failure_prefixes"] = [prefix]
         guesses["failure_prefixes"] = "all recorded failures begin so, and no success does"
     contract = _contract(fields, guesses)
-    words = _free_words(contract) if contract.effect == "handoff" else []
+    words, rule, why = _worded(contract)
     if words:
-        contract = contract.model_copy(update={"arguments": dict.fromkeys(words, _ANY_WORDING)})
-        guesses["arguments"] = f"words for a colleague, so any wording is equal: {', '.join(words)}"
+        contract = contract.model_copy(update={"arguments": dict.fromkeys(words, rule)})
+        guesses["arguments"] = f"{why}: {', '.join(words)}"
     return InferredTool(contract, guesses)
+
+
+def _worded(contract: ToolContract) -> tuple[list[str], ArgumentRule, str]:
+    """Arguments that are words, what is made of them, and why.
+
+    What a write tells somebody is part of what it does, so two calls that tell it in other words differ; but who writes
+    down what is expected does not mean its every letter.
+    """
+    words = _free_words(contract)
+    if contract.effect == "handoff":
+        return words, _ANY_WORDING, "words for a colleague, so any wording is equal"
+    prose = [name for name in words if name.lower().rpartition("_")[2] in _PROSE_NAMES]
+    return (
+        prose if contract.effect == "write" else [],
+        _PROSE,
+        "words for a reader, so an expectation is met by any wording that has its figures",
+    )
 
 
 def _free_words(contract: ToolContract) -> list[str]:

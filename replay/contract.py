@@ -51,6 +51,7 @@ class ArgumentRule(_Model):
     text: Annotated[float, Field(ge=0, le=1)] | None = None  # free text: trigram distance up to this is equal
     normalise: list[Normalisation] = []
     default: Json = None
+    prose: bool = False  # an expectation is met by any wording that has its figures; two calls differ as ever
 
 
 class DeclaredEffect(_Model):
@@ -183,6 +184,11 @@ class ContractReader:
         call = CanonicalCall(self.contract.name, _digest(self.contract.name, leaves), leaves)
         return ReadCall(call, value, self._violation(value), self._entities(value))
 
+    def prose(self, call: CanonicalCall) -> frozenset[str]:
+        """Paths of the texts of a call that an expectation does not take at their word."""
+        texts = (leaf.path for leaf in call.leaves if leaf.kind in _TEXTS and not leaf.path.endswith(".[]"))
+        return frozenset(path for path in texts if self._rule(path).prose)
+
     def _unreadable(self, text: str, why: str) -> ReadCall:
         leaves = (Leaf("", LeafKind.UNPARSED, text),)
         call = CanonicalCall(self.contract.name, _digest(self.contract.name, leaves), leaves)
@@ -300,6 +306,10 @@ class Tooling:
     def read_replay(self, tool: str, arguments: str) -> ReadCall:
         return self._reader(self._replay, self._production, tool).read(arguments)
 
+    def prose(self, tool: str, call: CanonicalCall) -> frozenset[str]:
+        """As production's contract says: the candidate does not loosen what is expected of it."""
+        return self._reader(self._production, self._replay, tool).prose(call)
+
     def effect(self, tool: str) -> Effect:
         known = [readers[tool].contract.danger for readers in (self._production, self._replay) if tool in readers]
         return max(known, default=Effect.WRITE)
@@ -340,6 +350,7 @@ def _undeclared(tool: str) -> ContractReader:
 
 
 _UNDECLARED_KEPT = 1_000
+_TEXTS = frozenset((LeafKind.STRING, LeafKind.TEXT))
 _NO_RULE = ArgumentRule()
 
 

@@ -4,8 +4,8 @@
 
 `actions` null = nothing is said about actions; [] = no write may take effect. Of the actions, writes and hand-offs
 count, reads are not required. All arguments must be equal by the tool's contract, left out ones included;
-`compare_args` names the only ones that count. An action whose `requestor` is not "assistant" is somebody else's to
-make. Other keys are for other readers.
+`compare_args` names the only ones that count; of a text that the contract calls `prose`, the figures do. An action
+whose `requestor` is not "assistant" is somebody else's to make. Other keys are for other readers.
 
 Expected calls are read through the baseline's contracts: the candidate does not write its own exam. An expectation
 belongs to the whole conversation, so calls and answers of the history count on both sides. It is content like any
@@ -159,7 +159,8 @@ def _calls(actions: Iterable[Json], tooling: Tooling) -> Iterator[ExpectedCall]:
         if action.get("requestor") in (None, "assistant") and tooling.effect(name) is not Effect.READ:
             text = arguments if isinstance(arguments, str) else dumps(arguments or {}).decode()
             call = tooling.read_production(name, text).call
-            yield ExpectedCall(call, tooling.effect(name), None if counted is None else frozenset(counted))
+            only = None if counted is None else frozenset(counted)
+            yield ExpectedCall(call, tooling.effect(name), only, tooling.prose(name, call))
 
 
 def _output(number: int, value: Json) -> str:

@@ -97,6 +97,38 @@ def test_an_argument_that_counts_brings_all_that_is_inside_it():
     assert not met(wanted, write("book", legs=[{"no": 1}, {"no": 2}], price=3))
 
 
+MAIL = write("mail", to="a", body="Order W-12 is late: 2 days, 1,250 km.")
+
+
+@pytest.mark.parametrize(
+    ("made", "fulfilled"),
+    [
+        ({"body": "Sorry! W-12 needs two more days for its 1250 km."}, True),
+        ({"body": "Sorry! W-12 needs two more days."}, False),  # a figure is not told
+        ({"body": "W-13 needs two more days for its 1250 km."}, False),
+        ({"body": "Order W-12 is late: 2 days, 1,250 km.", "to": "b"}, False),  # what is no prose is taken at its word
+        ({"body": ""}, False),
+        ({"body": 12}, False),
+        ({}, False),
+        ({"body": "W-12 is 2 days late for its 1250 km", "cc": "me"}, False),
+    ],
+)
+def test_prose_may_be_worded_in_any_way_that_has_its_figures(made, fulfilled):
+    (mail,) = wants(MAIL)
+    assert met((mail._replace(prose=frozenset({"body"})),), write("mail", **{"to": "a", **made})) is fulfilled
+    assert not met((mail,), write("mail", **{"to": "a", **made}))
+
+
+def test_prose_that_an_expectation_does_not_name_is_an_argument_nobody_expected():
+    (wanted,) = wants(write("mail", to="a"))
+    assert not met((wanted._replace(prose=frozenset({"body"})),), MAIL)
+
+
+def test_an_expectation_may_leave_prose_out_of_what_counts():
+    (mail,) = wants(MAIL, counted=frozenset({"to"}))
+    assert met((mail._replace(prose=frozenset({"body"})),), write("mail", to="a"))
+
+
 def test_calls_are_matched_by_assignment_and_not_greedily():
     """The first expected call is content with either call, the second with one of them."""
     any_pay, only_a = wants(write("pay", to="x"), counted=frozenset())[0], wants(write("pay", to="a"))[0]

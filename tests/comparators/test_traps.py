@@ -1,35 +1,25 @@
-"""Traps that fool comparators in use elsewhere: what they say, what we say, and why.
+"""Traps that fool comparators of tool calls in use elsewhere: what they say, what we say, and why.
 
 What the peers say was measured on these cases with agentevals 0.0.9, deepeval 4.3.1, ragas 0.4.3, autoevals 0.4.1 and
-BFCL's `ast_checker`, or follows from their code where a row has only a rule. 1 = the same. agentevals is asked again
-here where it is installed, and so is rapidfuzz.
+BFCL's `ast_checker`, or follows from their code where a row has only a rule. 1 = the same. agentevals and DeepDiff 9.1.0
+are asked again in `test_peers_on_traps`. Traps in texts are in `test_traps_in_texts`.
 
 Calls are read by the product's own contract reader, without a contract unless the row brings one.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from typing import Any, NamedTuple
 
 import pytest
-from rapidfuzz import fuzz
 
 from comparators.calls import CallEvent, CallPair, Effect
-from comparators.spec import DIMENSION
 from comparators.toolcalls import compare_calls
-from replay.comparison import Comparison, Score
-from replay.contract import ArgumentRule, ContractReader, ToolContract, Tooling
-from replay.divergence import compare_recordings
-from replay.severity import RULES, fired
-from replay.testing import a_trace, calls, says
+from replay.contract import ArgumentRule, ContractReader, ToolContract
 from tests.comparators.by_hand import scores
-from tests.support.judged import compared
 
 NOTHING = "NOT_APPLICABLE"
-
-# -- tool calls ---------------------------------------------------------------------------------------------------------
 
 #: (tool, arguments); a list of them is one message.
 Called = tuple[str, dict[str, Any]]
@@ -73,13 +63,21 @@ CALLS: dict[str, Trap] = {
     ),
     "duplicated write": Trap(
         [pay(n=1)], [pay(n=1), pay(n=1)], False, {"tools.write": 1 / 3, "tools.write.extra": 1.0, "tools.write.duplicated": 1.0},
-        seen(0, 0, 1, 1, 1, 1, 0, 0.5), "who is paid twice is not paid once; recall and sets of calls cannot see it",
+        seen(0, 0, 1, 1, 1, 1, 0, 0.5) | {"DeepDiff ignore_order": 1},
+        "who is paid twice is not paid once; recall and sets of calls cannot see it",
     ),
     "extra write": Trap(
         [pay(n=1)], [pay(n=1), ("delete", {"id": 1})], False, {"tools.write": 1 / 3, "tools.write.extra": 1.0},
         seen(0, 0, 1, 1, 1, 0.67, 0, 0.5), "a superset of the right calls is not right if one of them deletes",
     ),
-    "5 and 5.0": Trap([pay(n=5)], [pay(n=5.0)], True, SAME, seen(1, 1, 1, 1, 1, 1, 0, 1.0), "one number, two spellings"),
+    "no call where there was one": Trap(
+        [pay(n=1)], [], False, {"tools.write": 1.0, "tools.write.missing": 1.0}, {"DeepEval ArgumentCorrectness": 1},
+        "who does nothing gets no argument wrong, and is not paid either",
+    ),
+    "5 and 5.0": Trap(
+        [pay(n=5)], [pay(n=5.0)], True, SAME, seen(1, 1, 1, 1, 1, 1, 0, 1.0) | {"DeepDiff": 0.917},
+        "one number, two spellings",
+    ),
     "20 and 20.0, declared an integer": Trap(
         [pay(n=20)], [pay(n=20.0)], True, SAME, {"BFCL": 0}, "JSON has one type of number; a 20.0 is an integer by JSON Schema too",
     ),
@@ -96,7 +94,8 @@ CALLS: dict[str, Trap] = {
     "digits of an account id swapped": Trap(
         [pay(to="DE89370400440532013000", n=5)], [pay(to="DE89370400440532010300", n=5)], False,
         {"tools.write": 0.75, "tools.write.changed": 1.0},
-        {"agentevals strict": 0, "DeepEval": 0.5, "Ragas F1": 0, "Ragas accuracy": 0.5, "autoevals JSONDiff": 0.944},
+        {"agentevals strict": 0, "agentevals unordered": 0, "agentevals superset": 0, "DeepEval": 0.5, "Ragas F1": 0,
+         "Ragas accuracy": 0.5, "autoevals JSONDiff": 0.944, "DeepDiff": 0.938},
         "an id has no distance; one wrong argument of a write costs half at least",
     ),
     "0.1 + 0.2 and 0.3": Trap([pay(n=0.1 + 0.2)], [pay(n=0.3)], True, SAME, seen(0, 0, 0, 0, 0, 0, 0, 1.0), "rounding of floats is nobody's decision"),
@@ -106,7 +105,7 @@ CALLS: dict[str, Trap] = {
         "both say nothing",
     ),
     "list in another order": Trap(
-        [pay(to=[1, 2])], [pay(to=[2, 1])], False, {"tools.write": 1.0}, {"any that sorts lists": 1},
+        [pay(to=[1, 2])], [pay(to=[2, 1])], False, {"tools.write": 1.0}, {"DeepDiff ignore_order": 1},
         "the order of a list may mean something, as of legs of a journey",
     ),
     "list in another order, which the contract says is none": Trap(
@@ -156,6 +155,13 @@ CALLS: dict[str, Trap] = {
         [pay(n=1, cc="bob")], [pay(n=1)], False, {"tools.write.changed": 1.0, "tools.write": pytest.approx(0.5 + 0.5 / 3)},
         {"tau2 without compare_args": 1}, "what was not sent was not done",
     ),
+    "an argument left empty": Trap(
+        [pay(n=1, cc="")], [pay(n=1)], False, {"tools.write.changed": 1.0, "tools.write": pytest.approx(0.5 + 0.5 / 3)},
+        {"BFCL": 1}, 'an empty text may clear what stood there; where it does not, the contract says `default: ""`',
+    ),
+    "an argument left empty, which the contract says is its default": Trap(
+        [pay(n=1, cc="")], [pay(n=1)], True, SAME, {"agentevals strict": 0}, "then both say the same", {"cc": ArgumentRule(default="")},
+    ),
     "an argument equal to its default left out": Trap(
         [pay(n=1, cc="none")], [pay(n=1)], True, SAME, {"agentevals strict": 0}, "the contract's default says the same",
         {"cc": ArgumentRule(default="none")},
@@ -201,169 +207,8 @@ def test_we_see_a_difference_exactly_where_there_is_one_and_some_peer_does_not(n
     assert misled(trap)
 
 
-AGENTEVALS = pytest.mark.skipif(importlib.util.find_spec("agentevals") is None, reason="agentevals is not installed")
-
-
-def messages_of(messages: list[Message]) -> list[dict[str, Any]]:
-    batches = [message if isinstance(message, list) else [message] for message in messages]
-    return [
-        {"role": "assistant", "content": "", "tool_calls": [
-            {"id": "1", "type": "function", "function": {"name": tool, "arguments": json.dumps(arguments)}} for tool, arguments in batch
-        ]}
-        for batch in batches
-    ]  # fmt: skip
-
-
-@AGENTEVALS
-@pytest.mark.parametrize("name", [name for name, trap in CALLS.items() if any(peer.startswith("agentevals") for peer in trap.peers)])
-def test_agentevals_says_what_the_table_says(name):
-    from agentevals.trajectory.match import create_trajectory_match_evaluator
-
-    trap = CALLS[name]
-    for peer in (peer for peer in trap.peers if peer.startswith("agentevals")):
-        mode = peer.removeprefix("agentevals ")
-        options = {"trajectory_match_mode": mode}
-        if mode == "arguments superset":
-            options = {"trajectory_match_mode": "unordered", "tool_args_match_mode": "superset"}
-        evaluate = create_trajectory_match_evaluator(**options)
-        verdict = evaluate(outputs=messages_of(trap.replay), reference_outputs=messages_of(trap.production))["score"]
-        assert float(verdict) == trap.peers[peer], peer
-
-
 def test_control_one_rule_for_all_contracts_would_be_wrong_both_ways():
     """The same calls, once the same and once not: no score without a contract can be right on both."""
     ordered, unordered = (CALLS[name] for name in CALLS if name.startswith("list in another order"))
     assert (ordered.production, ordered.replay) == (unordered.production, unordered.replay)
     assert ordered.same is not unordered.same
-
-
-# -- texts --------------------------------------------------------------------------------------------------------------
-
-
-class Texts(NamedTuple):
-    """`same`: whether both tell the user the same. `peers`: ratio, token_set, char-3 cosine, q-gram, chrF, ROUGE-L."""
-
-    production: str
-    replay: str
-    same: bool
-    peers: tuple[float, float, float, float, float, float]
-    numbers: float | str
-    why: str
-
-
-TEXTS: dict[str, Texts] = {
-    "negation flip": Texts(
-        "All active sessions of the account were revoked.", "All active sessions of the account were not revoked.", False,
-        (0.94, 1.00, 0.87, 0.91, 0.82, 0.92), NOTHING, "one word turns the sentence round",
-    ),
-    "amount": Texts(
-        "Your refund of $1,250 was sent to your card.", "Your refund of $1,520 was sent to your card.", False,
-        (0.99, 0.98, 0.94, 0.94, 0.92, 0.93), 1.0, "two digits change places",
-    ),
-    "account id and surname": Texts(
-        "I found account AC-10482 of Maria Keller for you.", "I found account AC-10428 of Maria Kessler for you.", False,
-        (0.96, 0.96, 0.89, 0.88, 0.86, 0.78), 1.0, "somebody else's account",
-    ),
-    "tense": Texts(
-        "I have disabled the account of the former employee.", "I will disable the account of the former employee.", False,
-        (0.91, 0.90, 0.84, 0.82, 0.80, 0.78), NOTHING, "what will be done is not done",
-    ),
-    "answer and refusal": Texts(
-        "You can reset the password under Settings, Security.", "I am sorry, but I can't help with resetting passwords.", False,
-        (0.54, 0.51, 0.38, 0.33, 0.34, 0.20), NOTHING, "the user is left without an answer",
-    ),
-    "true paraphrase": Texts(
-        "Your laptop will arrive on Friday.", "On Friday we deliver the notebook you ordered.", True,
-        (0.49, 0.54, 0.34, 0.28, 0.24, 0.17), NOTHING, "other words, the same content: the least similar pair but the refusal",
-    ),
-    "list in another order": Texts(
-        "You have three devices: a laptop, a phone, and a tablet.", "You have three devices: a tablet, a laptop, and a phone.", True,
-        (0.75, 1.00, 0.88, 0.87, 0.79, 0.75), 0.0, "a list of things has no order",
-    ),
-    "markdown and plain": Texts(
-        "**Status:** active\n\n- **Owner:** Kim\n- **Seats:** 12", "Status: active\nOwner: Kim\nSeats: 12", True,
-        (0.88, 1.00, 0.71, 0.73, 0.68, 1.00), 0.0, "marks are not words",
-    ),
-}  # fmt: skip
-
-
-def compared_texts(texts: Texts) -> Comparison:
-    """Both texts as answers to one request, through the product's own comparison."""
-    sides = (a_trace("?", [says(texts.production)]), a_trace("?", [says(texts.replay)]))
-    return compare_recordings([sides], tooling=Tooling({}, {}), blanks=[compared(0)])[0]
-
-
-def score(comparison: Comparison, name: str) -> float | str:
-    found = comparison.scores[name]
-    return found.status.upper() if found.value is None else found.value
-
-
-@pytest.mark.parametrize("name", TEXTS)
-def test_numbers_in_texts(name):
-    texts = TEXTS[name]
-    assert score(compared_texts(texts), "answer.numbers") == texts.numbers, texts.why
-
-
-WRONG_EDITS = ("negation flip", "amount", "account id and surname", "tense")
-
-
-@pytest.mark.parametrize("name", WRONG_EDITS)
-def test_similarity_is_fooled_by_a_small_wrong_edit_ours_too(name):
-    """More alike than the true paraphrase by every measure: so that no measure of wording may gate alone."""
-    wrong, right = TEXTS[name], TEXTS["true paraphrase"]
-    assert all(fooled > honest for fooled, honest in zip(wrong.peers, right.peers, strict=True))
-    assert min(ratio(wrong.production, wrong.replay) for ratio in (fuzz.ratio, fuzz.token_set_ratio)) > 90
-    assert fuzz.token_set_ratio(right.production, right.replay) < 60
-    assert score(compared_texts(wrong), "answer.lexical") < 0.3 < score(compared_texts(right), "answer.lexical")
-
-
-def test_a_distance_of_wording_raises_no_flag_whatever_it_is():
-    assert not fired({"answer.lexical": Score(status="scored", value=1.0)})
-    assert all(rule.status is not None for rule in RULES if rule.score == "answer.lexical")
-
-
-@pytest.mark.parametrize("name", [name for name, texts in TEXTS.items() if texts.same])
-def test_the_same_in_other_words_is_no_finding(name):
-    assert compared_texts(TEXTS[name]).flags == ()
-
-
-@pytest.mark.parametrize("done", [True, False])
-def test_a_tense_is_told_by_what_stands_behind_it(done):
-    """"I have disabled" is a claim, "I will disable" is none; whether it is true, the calls say."""
-    disable = ToolContract(name="disable_account")
-    tooling = Tooling({disable.name: disable}, {})
-    will, have = TEXTS["tense"].replay, TEXTS["tense"].production
-    ours = a_trace("?", [says(will)])
-    theirs = a_trace("?", [*([calls((disable.name, {"id": 1}, "ok"))] if done else []), says(have)])
-    (comparison,) = compare_recordings([(ours, theirs)], tooling=tooling, blanks=[compared(0)])
-    assert ("claim_without_write" in {flag.rule for flag in comparison.flags}) is not done
-
-
-# -- texts: which named score tells the wrong edit. Rows wait for their dimension. --------------------------------------
-
-#: Score, or family of scores, of which one must not be 0, by pair. Pairs that say the same must have all of them at 0.
-TOLD_BY: dict[str, str] = {
-    "negation flip": "answer.polarity",
-    "amount": "answer.substituted",
-    "account id and surname": "answer.substituted",
-    "answer and refusal": "answer.stance",
-}
-
-
-def family(name: str) -> list[str]:
-    return [dimension for dimension in DIMENSION if dimension == name or dimension.startswith(f"{name}.")]
-
-
-@pytest.mark.parametrize("name", TOLD_BY)
-def test_a_wrong_edit_is_told_by_its_own_score(name):
-    dimensions, found = family(TOLD_BY[name]), compared_texts(TEXTS[name])
-    if not dimensions:
-        pytest.skip(f"no dimension {TOLD_BY[name]} yet")
-    assert any(score(found, dimension) not in (0.0, NOTHING) for dimension in dimensions), TEXTS[name].why
-
-
-@pytest.mark.parametrize("name", [name for name, texts in TEXTS.items() if texts.same])
-def test_and_the_same_in_other_words_by_none(name):
-    found = compared_texts(TEXTS[name])
-    for dimension in (dimension for told_by in set(TOLD_BY.values()) for dimension in family(told_by)):
-        assert score(found, dimension) in (0.0, NOTHING), TEXTS[name].why

@@ -5,7 +5,7 @@ to get there. Where they part, by reason:
 
 | corpus | label passes, expectation fails | label fails, expectation passes |
 |---|---|---|
-| AgentDojo banking | 117 writes with another date or subject than the one path that is named, or with values given back as they were; 38 beside, of which 27 also, or only, pay an attacker, which the label leaves out | 24 tasks that only ask: the label checks the answer, the expectation names no output |
+| AgentDojo banking | 52 writes with another date or subject than the one path that is named, or with values given back as they were; 45 that also, or only, pay an attacker, which the label leaves out; 56 others: a write left out, made again, or to an account by another of its names | 24 tasks that only ask: the label checks the answer, the expectation names no output; 1 subscription to something else, by its subject |
 | tau-bench airline | 8 hand-offs not made, which change no state; 1 write with more fields, which change no state | 1, by the state that failed writes left |
 | tau2 airline | 2 hand-offs not made; 6 writes with more fields or in another number | 3 |
 | tau2 retail | 2 lists in another order; 2 hand-offs not made; 3 others that end in the same state | none |
@@ -32,7 +32,7 @@ from replay.expected import recorded_outcome
 @pytest.mark.parametrize(
     ("corpus", "agreed"),
     [
-        ("agentdojo-banking", {(True, True): 130, (False, False): 235, (True, False): 155, (False, True): 24}),
+        ("agentdojo-banking", {(True, True): 132, (False, False): 234, (True, False): 153, (False, True): 25}),
         ("tau-bench-airline", {(True, True): 75, (False, False): 115, (True, False): 9, (False, True): 1}),
         ("tau2-airline", {(True, True): 75, (False, False): 104, (True, False): 8, (False, True): 3}),
         ("tau2-retail", {(True, True): 61, (False, False): 12, (True, False): 7}),

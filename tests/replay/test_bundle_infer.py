@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comparators.leaves import agree
 from replay.bundle import Bundle
 from replay.bundle_draft import UNKNOWN_MODEL
 from replay.bundle_infer import InferReport, contracts_of, infer_bundle
@@ -359,12 +360,38 @@ def test_free_words_are_known_from_calls_too() -> None:
     assert list(contracts_of([trace(step)], None)["transfer_call"].arguments) == ["summary"]
 
 
-@pytest.mark.parametrize("effect", ["write", "read", "unheard-of"])
-def test_only_a_handoff_is_free_in_its_words(tmp_path: Path, effect: str) -> None:
-    bundle, report = infer(tmp_path, [trace(tools_ref="x")], toolset=briefing(effect))
+def test_a_read_is_free_in_no_words(tmp_path: Path) -> None:
+    bundle, report = infer(tmp_path, [trace(tools_ref="x")], toolset=briefing("read"))
     assert bundle.contracts["brief"].arguments == {}
-    assert contracts_of([trace(tools_ref="x")], briefing(effect))["brief"].arguments == {}
+    assert contracts_of([trace(tools_ref="x")], briefing("read"))["brief"].arguments == {}
     assert not reviewed(report, "tools/brief.yaml arguments")
+
+
+@pytest.mark.parametrize("effect", ["write", "unheard-of"])
+def test_the_words_of_a_write_are_prose_to_an_expectation_and_marked_as_a_guess(tmp_path: Path, effect: str) -> None:
+    bundle, report = infer(tmp_path, [trace(tools_ref="x")], toolset=briefing(effect))
+    prose = {"summary": ArgumentRule(prose=True), "note": ArgumentRule(prose=True)}
+    assert bundle.contracts["brief"].arguments == prose
+    assert contracts_of([trace(tools_ref="x")], briefing(effect))["brief"].arguments == prose
+    assert reviewed(report, "tools/brief.yaml arguments", "any wording that has its figures: summary, note")
+
+
+def test_but_two_writes_that_differ_in_them_differ() -> None:
+    reader = ContractReader(contracts_of([trace(tools_ref="x")], briefing("write"))["brief"])
+    one, other = (reader.read(f'{{"summary": "{text}"}}').call for text in ("It is open.", "It is closed."))
+    assert one.digest != other.digest
+    assert not agree(one.leaves[0], other.leaves[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "is_prose"),
+    [("body", True), ("Subject", True), ("ticket_description", True), ("title", False), ("content", False),
+     ("password", False), ("city", False), ("date", False), ("subject_id", False), ("note_number", False)],
+)  # fmt: skip
+def test_which_words_of_a_write_are_prose(name: str, is_prose: bool) -> None:
+    parameters = {"type": "object", "properties": {name: {"type": "string"}}}
+    found = contracts_of([trace(tools_ref="x")], {"x": toolset({"send": "write"}, send=parameters)})["send"]
+    assert bool(found.arguments) is is_prose
 
 
 def test_a_handoff_whose_schema_cannot_be_used_stays_exact(tmp_path: Path) -> None:

@@ -214,6 +214,16 @@ def test_arguments_are_read_through_the_baselines_contract():
     assert recorded_outcome(trace, Tooling(TOOLS, lax)) is False
 
 
+def test_prose_is_what_productions_contract_calls_so():
+    """A candidate whose contract takes everything for prose is held to every letter all the same."""
+    exact, lax = ({"mail": ToolContract(name="mail", arguments={"b*": ArgumentRule(prose=prose)})} for prose in (False, True))
+    expected = {"actions": [{"name": "mail", "arguments": {"body": "It is late.", "days": 2}}]}
+    trace = a_trace("mail", [calls(("mail", {"body": "Late, sorry.", "days": 2}, "ok")), says("Sent.")], expected=expected)
+    assert recorded_outcome(trace, Tooling(lax, exact)) is True
+    assert recorded_outcome(trace, Tooling(exact, lax)) is False
+    assert recorded_outcome(trace, Tooling({}, lax)) is True  # a tool that only the candidate knows
+
+
 def test_expected_arguments_may_come_as_text_as_in_a_call():
     text = {"actions": [{"name": "wipe", "arguments": '{"id": 1.0}'}]}
     assert expectation_of(text, TOOLING) == expectation_of({"actions": [{"name": "wipe", "arguments": {"id": 1}}]}, TOOLING)
