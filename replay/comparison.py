@@ -191,6 +191,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     served_model: str | None = None
     prefix: dict[str, int] = {}
     attempts: int = 0
+    request: str | None = None
+    """What both sides were asked: the text of the last message of the user, as far as content is kept."""
     production: Side = Side()
     replay: Side = Side()
     truncated: tuple[str, ...] = ()

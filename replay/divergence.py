@@ -111,6 +111,7 @@ class Comparer:
             served_model=attempt.taken[-1].reply.served_model if attempt and attempt.taken else None,
             prefix=_prefixes(attempt),
             attempts=attempt.attempts if attempt else 0,
+            request=trace.request.asked,
             production=judged.pair.production if judged else self._unpaired(plan),
             replay=replay_side(attempt) if attempt is not None else Side(),
         )

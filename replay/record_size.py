@@ -17,15 +17,17 @@ def fit(comparison: Comparison, *, content: str, max_bytes: int) -> Comparison:
     """Cut content to its limit, after scoring: the longest texts give way first, and the record says which."""
     if content == "digest":
         production, replayed = _digested(comparison.production), _digested(comparison.replay)
-        comparison = replace(comparison, production=production, replay=replayed)
+        comparison = replace(comparison, request=None, production=production, replay=replayed)
     size = len(encode(comparison))
     limit = max_bytes
     while size > max_bytes and limit > _SHORTEST_CUT:
         limit //= 4
         production, first = _cut(comparison.production, limit, "production")
         replayed, second = _cut(comparison.replay, limit, "replay")
-        cut = tuple(sorted({*comparison.truncated, *first, *second}))
-        comparison = replace(comparison, production=production, replay=replayed, truncated=cut)
+        asked: list[str] = []
+        request = _shortened(comparison.request, limit, "request", asked)
+        cut = tuple(sorted({*comparison.truncated, *asked, *first, *second}))
+        comparison = replace(comparison, request=request, production=production, replay=replayed, truncated=cut)
         size = len(encode(comparison))
     return comparison if size <= max_bytes else _without_content(comparison)
 
@@ -66,8 +68,8 @@ def _without_content(comparison: Comparison) -> Comparison:
     sides = {"production": comparison.production, "replay": comparison.replay}
     bare = {name: structs.replace(side, answer=None, calls=()) for name, side in sides.items()}
     flags = tuple(structs.replace(flag, evidence=()) for flag in comparison.flags)
-    dropped = ("production", "replay", "flags.evidence", "cohort")
-    return replace(comparison, **bare, flags=flags, cohort={}, truncated=dropped)
+    dropped = ("production", "replay", "flags.evidence", "cohort", "request")
+    return replace(comparison, **bare, flags=flags, cohort={}, request=None, truncated=dropped)
 
 
 def _sha(text: str) -> str:

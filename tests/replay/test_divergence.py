@@ -271,6 +271,16 @@ def test_digests_can_stand_for_content():
     assert "Wiped." not in text
     assert comparison.replay.answer_sha256 is not None
     assert comparison.replay.calls[0].arguments.startswith("sha256:")
+    assert comparison.request is None
+
+
+def test_a_record_says_what_was_asked_and_cuts_it_as_it_cuts_answers():
+    long = "word " * 8_000
+    finished = finish([says("x")], trace=a_trace(long, [says("x")]))
+    whole, cut = compare(finished, max_record_bytes=10 << 20)[0], compare(finished, max_record_bytes=8192)[0]
+    assert whole.request == long
+    assert "request" in cut.truncated
+    assert "40,000 characters, sha256:" in (cut.request or "")
 
 
 def test_a_comparison_survives_the_wire():
