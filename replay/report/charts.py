@@ -21,9 +21,9 @@ SMALL_WIDTH, SMALL_HEIGHT = 340, 196
 #: Of an interval: what is left free at both sides, rows of labels above and below, and where its lines begin and end.
 SIDE, TOP_ROW, END_ROW, LOW_ROW, LINES, BAR, BAR_LINES = 20.0, 13.0, 80.0, 98.0, 19.0, 42.0, 64.0
 #: Of a course: the frame.
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 278.0, 22.0, 164.0
+LEFT, RIGHT, TOP, BOTTOM = 50.0, 268.0, 22.0, 164.0
 #: Pixels of a letter, on the wide side, and of a line of text: above its base line and below.
-LETTER, ASCENT, DESCENT = 7.7, 11.0, 3.5
+LETTER, ASCENT, DESCENT = 8.0, 11.0, 3.5
 #: What lies nearer than this falls together.
 _TOGETHER = 1.5
 

@@ -28,6 +28,8 @@ _NEVER = ("✗", "must never happen, and has happened")
 #: Kinds whose figures are so many of 100 conversations more than with today's release.
 OF_HUNDRED = frozenset({"paired_binary", "paired_bounded", "paired_exceedance"})
 _MINUS = "\N{MINUS SIGN}"
+#: From here on an amount is whole, and below the other its last digits are left out.
+_LARGE, _SMALL = 99.5, 1e-4
 #: Figures below this are told with one decimal.
 _FINE = 2.95
 
@@ -235,7 +237,14 @@ def _points(metric: Metric, value: float) -> str:
 
 
 def _money(metric: Metric, value: float) -> str:
-    return f"{_scaled(metric, value):.2g} {_unit(metric)}".rstrip()
+    return f"{_amount(_scaled(metric, value))} {_unit(metric)}".rstrip()
+
+
+def _amount(value: float) -> str:
+    """Two digits that matter, and never an exponent."""
+    if value >= _LARGE:
+        return f"{value:,.0f}"
+    return f"{value:.2g}" if value >= _SMALL else f"{value:.5f}".rstrip("0").rstrip(".")
 
 
 def _coin(_: Metric, value: float) -> str:

@@ -152,23 +152,19 @@ def _by_severity(comparison: Comparison) -> list[str]:
 
 
 def _groups(comparison: Comparison, fold: Fold, again: Fold | None) -> tuple[tuple[Group, ...], int]:
-    """By finding, the most severe first; a line that two findings share is shown once."""
-    seen: set[tuple[str | None, str | None]] = set()
+    """By finding, the most severe first. A line is shown once, and a finding that has no other line left is not."""
+    seen: set[Line] = set()
     groups, room, more = [], _EVIDENCE_LINES, 0
     for flag in sorted(comparison.flags, key=lambda flag: -flag.severity):
-        fresh = [line for line in flag.evidence if not _known(line, seen)]
-        lines = tuple(_line(line, comparison) for line in fresh[:room])
-        room, more = room - len(lines), more + len(fresh) - len(lines)
-        often = _often(flag.rule, comparison.mode, fold, again)
-        groups.append(Group(flag.rule, RULE_WORDS.get(flag.rule, flag.rule), often, lines))
+        every = dict.fromkeys(_line(line, comparison) for line in flag.evidence)
+        fresh = [line for line in every if line not in seen]
+        seen.update(fresh)
+        if fresh or not every:
+            lines = tuple(fresh[:room])
+            room, more = room - len(lines), more + len(fresh) - len(lines)
+            often = _often(flag.rule, comparison.mode, fold, again)
+            groups.append(Group(flag.rule, RULE_WORDS.get(flag.rule, flag.rule), often, lines))
     return tuple(groups), more
-
-
-def _known(line: EvidenceLine, seen: set[tuple[str | None, str | None]]) -> bool:
-    key = (line.removed, line.added)
-    known = key in seen
-    seen.add(key)
-    return known
 
 
 def _often(rule: str, mode: str, fold: Fold, again: Fold | None) -> str:

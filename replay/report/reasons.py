@@ -46,7 +46,7 @@ def _because(reason: Reason, verdict: Verdict, about: Sequence[MetricWords]) -> 
         return _OF_METRICS[reason.code](about, verdict)
     if reason.code not in _PLAIN:
         return Why(reason.words, ids=reason.metrics)
-    detail = "" if reason.code in _OWN_ADVICE else reason.words.partition(": ")[2]
+    detail = "" if reason.code in _OWN_ADVICE else reason.words.partition(": ")[2].partition(". Next: ")[0]
     following = _lane(verdict) if reason.code == "uncalibrated" else _NEXT[reason.code]
     text = f"{_PLAIN[reason.code]}{f' ({detail})' if detail else ''}."
     return Why(text, f"{following}.", tuple(words.id for words in about))
@@ -151,7 +151,7 @@ _PLAIN: Mapping[str, str] = {
     "that nobody can tell its own variation from the candidate's doing",
     "blind_metric": "Something the gate asks for could not be measured often enough",
     "stub_gap": "In too many conversations a tool's answer had to be guessed, and the verdict depends on the guess",
-    "missing_replays": "Too many replays failed, of the candidate and of today's release alike",
+    "missing_replays": "Too many replays failed for reasons that say nothing about the candidate",
     "not_exercised": "Something has changed that a replay does not try out, so that nobody knows what it does",
     "placebo_fired": "Today's release differs from itself by more than is tolerated: the measurement is at fault",
     "stale_stream": "The time that was planned is over",
