@@ -109,14 +109,21 @@ def _facts(run_id: str, arguments: argparse.Namespace) -> dict[str, Json]:
     production = " ".join([Path(arguments.production).name, *arguments.where])
     candidate = " ".join([Path(arguments.candidate).name, *arguments.where_b])
     title = f"{production} -> {candidate}"
-    names = _names(arguments, production, candidate)
+    names = _names(arguments)
     return {"run_id": run_id, "baseline": production, "candidate": candidate, "title": title, "names": names}
 
 
-def _names(arguments: argparse.Namespace, production: str, candidate: str) -> dict[str, Json]:
-    """What people call both sides: the files without their endings, unless it takes more to tell them apart."""
-    today, ours = (Path(name).name.partition(".")[0] for name in (arguments.production, arguments.candidate))
-    return {"baseline": today, "candidate": ours} if today != ours else {"baseline": production, "candidate": candidate}
+def _names(arguments: argparse.Namespace) -> dict[str, Json]:
+    """What people call both sides: the files without their endings, or else by what was taken of one file."""
+    files = tuple(Path(name).name.partition(".")[0] for name in (arguments.production, arguments.candidate))
+    taken = tuple(" ".join(map(_taken, where)) for where in (arguments.where, arguments.where_b))
+    today, ours = taken if files[0] == files[1] and all(taken) else files
+    return {"baseline": today, "candidate": ours}
+
+
+def _taken(where: str) -> str:
+    path, _, value = where.partition("=")
+    return value if path == "bundle.id" else f"{path.rpartition('.')[2]}={value}"
 
 
 def _recordings(arguments: argparse.Namespace, max_line_bytes: int) -> list[Recording]:

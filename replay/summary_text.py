@@ -111,7 +111,7 @@ def _coverage(fold: Fold) -> Iterator[str]:
     grades = ", ".join(f"{count:,} {grade}" for grade, count in fold.grades.most_common())
     assumed = fold.grades[_ASSUMED] / (sum(fold.grades.values()) or 1)
     sure = f"{fold.faithful - assumed:.1%} of stub answers recorded or decided by a rule"
-    yield f"  coverage      {sure}, {assumed:.1%} actions assumed to succeed, {1 - fold.faithful:.1%} guessed or missing"
+    yield f"  coverage      {sure}, {assumed:.1%} actions assumed to succeed, {1 - fold.faithful:.1%} guessed or none"
     yield f"                {grades}"
     if fold.intended_actions:
         yield f"  actions       {fold.intended_actions:,} writes were attempted; none was carried out"

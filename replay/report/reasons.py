@@ -79,38 +79,47 @@ def _each(about: Sequence[MetricWords]) -> tuple[Why, ...]:
 
 
 def _too_few(about: Sequence[MetricWords], verdict: Verdict) -> Why:
+    few = f"{verdict.conversations:,} conversations are too few to be sure."
+    return Why(few, f"{_what_to_do(about, verdict)}.{_time(verdict)}", under=tuple(_needs(about, verdict)))
+
+
+def _what_to_do(about: Sequence[MetricWords], verdict: Verdict) -> str:
+    """Replay more, as far as the plan goes; where it cannot be said how many, what stands in the way."""
     known = [words.more for words in about if words.more is not None]
     most, plan = max(known, default=0), gate_from(verdict.gate).max_pairs
     widen = "widen what is tolerated"
-    if len(known) < len(about):
-        following = f"look at what looks bad, or {widen} (gate plan); how many more it takes cannot be said"
-    elif all(words.fits for words in about):
-        following = f"replay about {most:,} more, or {widen} (gate plan)"
-    else:
-        following = f"{widen} or plan larger (gate plan): about {most:,} more are more than the plan allows ({plan:,})"
-    under = tuple(_needs([words for words in about if words.more is not None], verdict))
-    few = f"{verdict.conversations:,} conversations are too few to be sure."
-    return Why(few, f"{following}.{_time(verdict)}", under=under)
+    if len(known) == len(about):
+        if all(words.fits for words in about):
+            return f"replay about {most:,} more, or {widen} (gate plan)"
+        return f"{widen} or plan larger (gate plan): about {most:,} more are more than the plan allows ({plan:,})"
+    if any(words.looks_worse for words in about):
+        return f"look at what looks bad, or {widen} (gate plan); how many more it takes cannot be said"
+    if verdict.guessed:
+        return f"have less to guess (record those tools, or give their contracts stub answers), or {widen} (gate plan)"
+    return f"replay more, or {widen} (gate plan); how many more it takes cannot be said yet"
 
 
 def _needs(about: Sequence[MetricWords], verdict: Verdict) -> Iterator[Why]:
     """Those that need most first; nearly decided are those that need no more than has been counted."""
-    ranked = sorted(about, key=lambda words: -(words.more or 0))
+    ranked = sorted((words for words in about if words.more is not None), key=lambda words: -(words.more or 0))
     far = [words for words in ranked if (words.more or 0) > verdict.conversations] or ranked[:1]
-    for heading, group in (("Needs most", far), ("Nearly decided", [words for words in ranked if words not in far])):
-        if group:
-            yield _listed(heading, group)
+    groups = {
+        "Needs most": far,
+        "Nearly decided": [words for words in ranked if words not in far],
+        "Cannot be said how many more": [it for it in about if it.more is None and not it.looks_worse],
+    }
+    yield from (_listed(heading, group) for heading, group in groups.items() if group)
 
 
 def _listed(heading: str, about: Sequence[MetricWords]) -> Why:
-    told = (f"{it.what.partition(' (')[0]} ({_more(it)})" for it in about)
+    told = (f"{it.what.partition(' (')[0]}{_more(it)}" for it in about)
     return Why(f"{heading}: {'; '.join(told)}.", ids=tuple(it.id for it in about))
 
 
 def _more(words: MetricWords) -> str:
     if words.more is None:
-        return "how many more cannot be said"
-    return f"{words.more:,} more" if words.fits else f"{words.more:,} more, which is beyond the plan"
+        return ""
+    return f" ({words.more:,} more)" if words.fits else f" ({words.more:,} more, which is beyond the plan)"
 
 
 def _looks_bad(about: Sequence[MetricWords]) -> Iterator[Why]:

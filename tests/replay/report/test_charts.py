@@ -58,7 +58,7 @@ def test_marks_of_an_interval_stay_inside_and_its_words_apart(metric, values, re
     found = interval(metric, evidence(metric, *values), reach)
     places = [found.margin, found.low, found.high, *found.means]
     assert all(0 <= place <= WIDTH for place in places)
-    assert all(0 <= box.left and box.right <= WIDTH and 0 <= box.top and box.bottom <= HEIGHT for box in (it.box for it in found.labels))
+    assert all(box.left >= 0 and box.right <= WIDTH and box.top >= 0 and box.bottom <= HEIGHT for box in (it.box for it in found.labels))
     assert not collisions(found)
 
 
@@ -69,7 +69,7 @@ def test_so_do_those_of_a_course(metric, every):
     found = course(metric, moments, 0)
     points = [tuple(map(float, point.split(","))) for point in f"{found.band} {found.line}".split()]
     assert all(0 <= x <= SMALL_WIDTH and 0 <= y <= SMALL_HEIGHT for x, y in points)
-    assert all(0 <= box.left and box.right <= SMALL_WIDTH and box.bottom <= SMALL_HEIGHT for box in (it.box for it in found.labels))
+    assert all(box.left >= 0 and box.right <= SMALL_WIDTH and box.bottom <= SMALL_HEIGHT for box in (it.box for it in found.labels))
     assert not collisions(found)
 
 

@@ -52,6 +52,14 @@ def test_what_the_plan_does_not_allow_is_no_advice():
     assert "more than the plan allows (400)" in metric_words(verdict)[0].standing
 
 
+def test_where_it_cannot_be_said_how_many_every_measure_is_named_all_the_same():
+    verdict = held(judged(calm(40), TWO), more_pairs=None)
+    (why,) = headline(verdict).why
+    assert why.next.startswith("replay more, or widen what is tolerated (gate plan); how many more it takes cannot be said yet.")
+    assert why.under[-1].text == "Cannot be said how many more: hands the request over to a person or another team."
+    assert headline(replace(verdict, guessed=6)).why[0].next.startswith("have less to guess")
+
+
 def test_the_time_to_a_decision_is_told_wherever_it_is_known():
     comparisons = calm(40)
     verdict = replace(judged(comparisons, TWO), seconds_to_decision=3 * 86_400.0)
