@@ -40,9 +40,9 @@ def redline(production: str, replay: str) -> Redline:
     marks = _marks(ours, theirs)
     changed = sum(map(sum, marks))
     if changed > APART * (len(ours) + len(theirs)):
-        return Redline(*(tuple(_whole(text)) for text in (production, replay)), apart=True)
-    padded = [marked + [False] * (len(words) - len(marked)) for words, marked in zip(texts, marks, strict=True)]
-    return Redline(*(tuple(_joined(words, marked)) for words, marked in zip(texts, padded, strict=True)))
+        return Redline(tuple(_whole(production)), tuple(_whole(replay)), apart=True)
+    left, right = (tuple(_joined(words, marked)) for words, marked in zip(texts, marks, strict=True))
+    return Redline(left, right)
 
 
 def _plain(word: str) -> str:
@@ -67,8 +67,8 @@ def _whole(text: str) -> Iterator[Stretch]:
         yield Stretch(text, changed=False)
 
 
-def _joined(words: Sequence[str], marked: Sequence[bool]) -> Iterator[Stretch]:
-    start = 0
+def _joined(words: Sequence[str], compared: Sequence[bool]) -> Iterator[Stretch]:
+    start, marked = 0, [*compared, *([False] * (len(words) - len(compared)))]
     for index in range(1, len(words) + 1):
         if index == len(words) or marked[index] != marked[start]:
             yield Stretch("".join(words[start:index]), marked[start])

@@ -48,7 +48,7 @@ class Facts(NamedTuple):
 class Counter(NamedTuple):
     """What must never happen, as a count: a bar of shares would make less of it than it is."""
 
-    count: str
+    happened: str
     words: str
 
 

@@ -96,7 +96,7 @@ def test_what_must_never_happen_is_counted_and_never_less_than_none():
     it = told_of(comparisons, verdict=judged(comparisons, gate(ESCALATION, never)))
     (row,) = [row for row in it.metrics if row.words.id == "never"]
     assert (row.interval, row.course) == (None, None)
-    assert row.counter.count == "0 of 200"
+    assert row.counter.happened == "0 of 200"
     assert "could still be up to" in row.counter.words
     assert "surely below 5 of 100" in row.counter.words
     assert "0 of 200" in html_report(it).decode()
