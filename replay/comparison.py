@@ -119,6 +119,8 @@ class Side(Record, frozen=True, kw_only=True):
     model_latency_ns: int | None = None
     ttft_ns: int | None = None
     expected: bool | None = None
+    earlier: str | None = None
+    """An answer before the last one of a recorded conversation, in which something is claimed that was not done."""
 
     @property
     def hands_over(self) -> bool:

@@ -37,14 +37,15 @@ def _digested(side: Side) -> Side:
         structs.replace(call, arguments=_sha(call.arguments), result=None if call.result is None else _sha(call.result))
         for call in side.calls
     )
-    return structs.replace(side, answer=None, calls=calls)
+    return structs.replace(side, answer=None, earlier=None, calls=calls)
 
 
 def _cut(side: Side, limit: int, name: str) -> tuple[Side, list[str]]:
     cut: list[str] = []
     answer = _shortened(side.answer, limit, f"{name}.answer", cut)
+    earlier = _shortened(side.earlier, limit, f"{name}.earlier", cut)
     calls = tuple(_cut_call(call, limit, f"{name}.calls.{index}", cut) for index, call in enumerate(side.calls))
-    return structs.replace(side, answer=answer, calls=calls), cut
+    return structs.replace(side, answer=answer, earlier=earlier, calls=calls), cut
 
 
 def _cut_call(call: CallRecord, limit: int, name: str, cut: list[str]) -> CallRecord:
@@ -66,7 +67,7 @@ def _shortened(text: str | None, limit: int, name: str, cut: list[str]) -> str |
 def _without_content(comparison: Comparison) -> Comparison:
     """The last resort for a record of thousands of calls: everything but scores, flags and ids is dropped."""
     sides = {"production": comparison.production, "replay": comparison.replay}
-    bare = {name: structs.replace(side, answer=None, calls=()) for name, side in sides.items()}
+    bare = {name: structs.replace(side, answer=None, earlier=None, calls=()) for name, side in sides.items()}
     flags = tuple(structs.replace(flag, evidence=()) for flag in comparison.flags)
     dropped = ("production", "replay", "flags.evidence", "cohort", "request")
     return replace(comparison, **bare, flags=flags, cohort={}, request=None, truncated=dropped)

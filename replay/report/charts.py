@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from replay.gate.config import Metric
 from replay.gate.development import Moment
-from replay.report.measures import OF_HUNDRED, figure, limit
+from replay.report.kinds import OF_HUNDRED, figure, limit
 from replay.verdict import MetricEvidence
 
 #: Pixels of the drawing areas.
@@ -213,7 +213,7 @@ def _lines(zero: float, as_today: str, margin: float, tolerated: str) -> list[La
 
 def _one_below_the_other(labels: Sequence[Label]) -> list[Label]:
     """In the order given, from the top, each clear of the one before."""
-    row = ASCENT + DESCENT
+    row = ASCENT + DESCENT + 0.5
     placed = list(labels)
     for index, (above, below) in enumerate(pairwise(labels), 1):
         lack = row - (below.y - above.y)

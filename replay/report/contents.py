@@ -13,9 +13,10 @@ from replay.gate.development import Development
 from replay.gate.signals import signal_of
 from replay.report.charts import Course, Interval, course, interval, reach_of
 from replay.report.headline import Compared, Headline, compared, headline, no_headline
+from replay.report.kinds import difference
 from replay.report.lanes import Counted, Lane, counted, lanes
-from replay.report.measures import MetricWords, difference, metric_words, metrics_of
-from replay.report.pairs import Pair, pairs, severe_words
+from replay.report.measures import MetricWords, metric_words, metrics_of
+from replay.report.pairs import UNITS, Pair, pairs, severe_words
 from replay.report.tally import Named, Tally
 from replay.report.visible import one_line
 from replay.summary import Summary
@@ -154,8 +155,9 @@ def _compared(facts: Facts, summary: Summary, verdict: Verdict | None) -> Compar
     names = facts.names or (facts.baseline[:15], facts.candidate[:15])
     today, candidate = (one_line(name, NAME) for name in names)
     units = {lane: sum(_units(summary, lane)) for lane in ("candidate", "baseline")}
-    amount = f"{summary.admitted:,} requests" if verdict is None else f"{verdict.conversations:,} conversations"
     recorded = _is_recorded(summary)
+    read = f"{summary.admitted:,} {UNITS['recorded' if recorded else 'free']}"
+    amount = read if verdict is None else f"{verdict.conversations:,} conversations"
     return compared((today, candidate), amount, units=units["candidate"], again=units["baseline"], recorded=recorded)
 
 

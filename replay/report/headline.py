@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from replay.report.measures import metric_words
@@ -52,17 +51,17 @@ def headline(verdict: Verdict) -> Headline:
 def no_headline(*, stopped_by: str | None, left: int, laned: bool, recorded: bool) -> Headline:
     """Why there is no verdict, and how to get one."""
     if stopped_by is not None:
-        why = f"The run was stopped by {stopped_by}, with {left:,} replays left."
-        end = "What was replayed is no fair sample: the same command with a higher limit goes on where it stopped."
-        return _undecided("Do not decide by this report: the run was stopped before its end.", (why, end))
-    gate = "No gate says what must be proved: give one with --gate FILE. What follows only says what differs."
-    lane = (
-        "The candidate's figures stand beside those of today's release when it is run a second time."
-        if laned
-        else "It is uncalibrated: two runs of one and the same release differ, too, and today's release was not run a "
-        f"second time ({'--lane FILE' if recorded else '--lane-share'})."
-    )
-    return _undecided("Nobody has said what would be good enough, so that nothing is decided.", (gate, lane))
+        stopped = f"The run was stopped by {stopped_by}, with {left:,} replays left: no fair sample."
+        on = "the same command with a higher limit, which goes on where it stopped."
+        return Headline(None, "Do not decide by this report: the run was stopped before its end.", (Why(stopped, on),))
+    gate = Why("No gate says what must be proved. What follows only says what differs.", "give one with --gate FILE.")
+    if laned:
+        lane = Why("The candidate's figures stand beside those of today's release when it is run a second time.")
+    else:
+        alone = "It is uncalibrated: two runs of one and the same release differ, too, and today's was run only once."
+        lane = Why(alone, f"run it a second time ({'--lane FILE' if recorded else '--lane-share 0.2'}).")
+    to_do = "Nobody has said what would be good enough, so that nothing is decided."
+    return Headline(None, to_do, (gate, lane))
 
 
 def compared(names: tuple[str, str], amount: str, *, units: int, again: int, recorded: bool) -> Compared:
@@ -77,16 +76,12 @@ def compared(names: tuple[str, str], amount: str, *, units: int, again: int, rec
 def _beside(today: str, candidate: str, whose: str, *, units: int, again: int, recorded: bool) -> str:
     so_that = f"so that {whose} own variation is not blamed on {candidate}"
     if not again:
-        return f"{today} was not run a second time."
+        return ""  # why it matters, and what to do about it, is a reason of its own
     if recorded:
         return f"A second recording of {today} stands beside it, {so_that}."
     if again >= units:
         return f"Each request was given to {candidate} and again to {today}, {so_that}."
     return f"{again:,} of {units:,} requests that {candidate} was given were given again to {today}, too, {so_that}."
-
-
-def _undecided(to_do: str, why: Sequence[str]) -> Headline:
-    return Headline(None, to_do, tuple(map(Why, why)))
 
 
 def _proved_safe(verdict: Verdict) -> str:

@@ -35,6 +35,15 @@ class Span(NamedTuple):
     changed: bool = False
     claim: bool = False
 
+    @property
+    def words(self) -> str:
+        """The text without the white space at its end, which no mark should stand on."""
+        return self.text.rstrip()
+
+    @property
+    def space(self) -> str:
+        return self.text[len(self.words) :]
+
 
 class Called(NamedTuple):
     """`result`: what a call that failed was told; null for others."""
@@ -71,8 +80,9 @@ class Group(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """`apart`: the answers have so little in common that nothing is marked. `earlier`: false claims that are not in the
-    last answer. `more`: lines of evidence that are not shown.
+    """`apart`: the answers have so little in common that nothing is marked. `more`: lines of evidence not shown.
+
+    `earlier`: the answer in which a false claim stands that is not in the last one, or else the claim alone.
     """
 
     number: int
@@ -86,7 +96,7 @@ class Pair(NamedTuple):
     request: Excerpt | None
     groups: tuple[Group, ...]
     more: int
-    earlier: tuple[str, ...]
+    earlier: tuple[Span, ...]
     production: Told
     replay: Told
     apart: bool
@@ -137,7 +147,7 @@ def _pair(number: int, item: Worst, fold: Fold, again: Fold | None) -> Pair:
         request=None if comparison.request is None else excerpt(comparison.request, characters=_REQUEST, lines=12),
         groups=groups,
         more=more,
-        earlier=tuple(missed),
+        earlier=tuple(_earlier(comparison.replay.earlier, missed)),
         production=_told(comparison.production, answers[0], [Span(*each) for each in marked.production]),
         replay=_told(comparison.replay, answers[1], spans),
         apart=marked.apart and both,
@@ -258,6 +268,15 @@ def _highlighted(stretches: Sequence[Stretch], sentences: Iterable[str]) -> tupl
         else:
             places.append(found.span())
     return list(_split(stretches, places)), missed
+
+
+def _earlier(answer: str | None, missed: Sequence[str]) -> Iterator[Span]:
+    """An earlier answer with what it claims marked. A record of an earlier version has the claims alone."""
+    if answer is None:
+        yield from (Span(sentence, claim=True) for sentence in missed)
+    else:
+        whole = Stretch(excerpt(answer, characters=_ANSWER, lines=_LINES).text, changed=False)
+        yield from _highlighted([whole], missed)[0]
 
 
 def _find(sentence: str, text: str) -> re.Match[str] | None:

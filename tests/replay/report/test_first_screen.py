@@ -126,6 +126,15 @@ def test_no_figure_is_rounded_over_its_margin(mean, margin, words):
     assert metric_words(changed)[0].seen == words
 
 
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [((-0.05, 0.05), "5 fewer to 5 more of 100"), ((-0.2, -0.1), "10 to 20 fewer of 100"), ((0.0, 0.03), "0 to 3 more of 100"), ((-1e-9, 1e-9), "as many as with today's release")],
+)
+def test_both_ends_are_told_with_their_direction(ends, words):
+    changed = held(judged(calm(3), TWO), mean=ends)
+    assert metric_words(changed)[0].seen.partition(" (")[0] == words
+
+
 def test_both_releases_are_named_and_why_one_was_run_twice():
     text = screen(calm(40), TWO, names=("v42", "v43"))
     assert "v43 (the candidate) compared with v42 (today's release, in production), 40 conversations." in text

@@ -75,9 +75,11 @@ def test_a_false_claim_is_marked_in_the_answer_even_where_both_say_it():
     assert pair.earlier == ()
 
 
-def test_a_false_claim_of_an_earlier_turn_is_quoted():
-    pair = pair_of(flag("claim_refuted", ("claim_refuted", None, f"{CLAIM} [why]")), replay=Side(answer="You are welcome."), mode="recorded")
-    assert pair.earlier == (CLAIM,)
+def test_a_false_claim_of_an_earlier_turn_is_shown_in_the_answer_of_that_turn():
+    claim = flag("claim_refuted", ("claim_refuted", None, f"{CLAIM} [why]"))
+    whole, old = (pair_of(claim, replay=Side(answer="You are welcome.", earlier=text), mode="recorded") for text in (f"Sure. {CLAIM} Anything else?", None))
+    assert [(span.text, span.claim) for span in whole.earlier] == [("Sure. ", False), (CLAIM, True), (" Anything else?", False)]
+    assert [(span.text, span.claim) for span in old.earlier] == [(CLAIM, True)]  # a record of an earlier version
 
 
 def test_entirely_different_answers_are_said_to_be_and_not_marked():
