@@ -17,7 +17,7 @@ from replay.divergence import Comparer, Finished, Job, Unscored
 from replay.driver import drive
 from replay.errors import ProviderError
 from replay.execution import replay
-from replay.findings import flags_of
+from replay.findings import claiming_answer, flags_of
 from replay.measures import measure
 from replay.models import ModelReply
 from replay.planning import Planner
@@ -379,3 +379,13 @@ def test_every_answer_of_a_recorded_conversation_is_judged():
         pair = recorded_pair(honest, candidate, tooling)
         assert measure([pair])[0]["claims.without_write"].value == found
         assert [flag.rule for flag in flags_of(pair, measure([pair])[0])].count("claim_without_write") == found
+        assert claiming_answer(pair, flags_of(pair, measure([pair])[0])) == (CLAIM if found else None)
+
+
+def test_a_claim_in_the_last_answer_needs_no_earlier_one():
+    tooling = Tooling({tool.name: tool for tool in SHOP}, {})
+    honest = a_trace("cancel 1", [calls((*ASKED, "ok", False)), says(CLAIM)])
+    pair = recorded_pair(honest, a_trace("cancel 1", [says(CLAIM)]), tooling)
+    flags = flags_of(pair, measure([pair])[0])
+    assert {flag.rule for flag in flags} >= {"claim_without_write"}
+    assert claiming_answer(pair, flags) is None
