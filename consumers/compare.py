@@ -200,6 +200,7 @@ def _blank(pair: Paired, lane: Lane, run_id: str, topic: str, *, laned: bool) ->
         isolation="recorded",
         cohort=trace.request.attributes,
         production_started_at=trace.started_at,
+        request=trace.request.asked,
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from consumers.assembly import operators_gate, settings_of
 from consumers.compare import Recording, bury, compare_lane, given_to, read_recording
 from consumers.embedding import meanings_of
+from consumers.ending import ending
 from consumers.files import read_items
 from consumers.journal import Journal
 from consumers.report_files import write_reports
@@ -69,7 +70,8 @@ def compare(arguments: argparse.Namespace) -> int:
                 meanings=meanings,
             )
         jury.judge()
-        written = summary_json(summary, facts={**_facts(run_id, arguments), "assumed": assumed}, worst=settings.worst)
+        counted = {"assumed": assumed, "conversations": sum(recording.conversations for recording in recordings)}
+        written = summary_json(summary, facts={**_facts(run_id, arguments), **counted}, worst=settings.worst)
         journal.summarise(written)
     if summary.admitted:
         write_reports(out)
@@ -80,8 +82,9 @@ def compare(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{bad}no conversation of {pair}: see --key")
     title = f"{arguments.production} -> {arguments.candidate}, results in {out}"
     lines = summary_lines(summary, title=title, assumed=assumed, worst=settings.worst)
-    print_json(written) if arguments.json else print_lines(lines)
-    return exit_code(summary)
+    code = exit_code(summary)
+    print_json(written) if arguments.json else print_lines([*lines, *ending(out, code)])
+    return code
 
 
 @dataclass(slots=True)
@@ -106,7 +109,21 @@ def _facts(run_id: str, arguments: argparse.Namespace) -> dict[str, Json]:
     production = " ".join([Path(arguments.production).name, *arguments.where])
     candidate = " ".join([Path(arguments.candidate).name, *arguments.where_b])
     title = f"{production} -> {candidate}"
-    return {"run_id": run_id, "baseline": production, "candidate": candidate, "title": title}
+    names = _names(arguments)
+    return {"run_id": run_id, "baseline": production, "candidate": candidate, "title": title, "names": names}
+
+
+def _names(arguments: argparse.Namespace) -> dict[str, Json]:
+    """What people call both sides: the files without their endings, or else by what was taken of one file."""
+    files = tuple(Path(name).name.partition(".")[0] for name in (arguments.production, arguments.candidate))
+    taken = tuple(" ".join(map(_taken, where)) for where in (arguments.where, arguments.where_b))
+    today, ours = taken if files[0] == files[1] and all(taken) else files
+    return {"baseline": today, "candidate": ours}
+
+
+def _taken(where: str) -> str:
+    path, _, value = where.partition("=")
+    return value if path == "bundle.id" else f"{path.rpartition('.')[2]}={value}"
 
 
 def _recordings(arguments: argparse.Namespace, max_line_bytes: int) -> list[Recording]:

@@ -116,7 +116,7 @@ async def _produced(out: Path, url: str) -> list[Trace]:
 
 
 def _order(out: Path, *, as_json: bool) -> RunOrder:
-    return RunOrder(traces=str(out / "traces.jsonl"), out=out / "results", as_json=as_json)
+    return RunOrder(traces=str(out / "traces.jsonl"), out=out / "results", as_json=as_json, is_shown=True)
 
 
 def _settings(out: Path, url: str) -> Settings:

@@ -23,10 +23,14 @@ _LINE_EVERY = 5.0
 
 @dataclass(slots=True)
 class Progress:
-    """`lines` of the source; null = unknown, say for standard input: then there is a rate and no ETA."""
+    """`lines` of the source; null = unknown, say for standard input: then there is a rate and no ETA.
+
+    `events`: whether lines are written where there is no terminal.
+    """
 
     lines: int | None = None
     stream: TextIO | None = None
+    events: bool = True
     clock: Callable[[], float] = time.monotonic
     _done: int = 0
     _started: float = field(default=0.0)
@@ -39,8 +43,8 @@ class Progress:
         return cls(stream=None)
 
     @classmethod
-    def on(cls, lines: int | None, stream: TextIO = sys.stderr) -> Self:
-        return cls(lines=lines, stream=stream)
+    def on(cls, lines: int | None, stream: TextIO = sys.stderr, *, events: bool = True) -> Self:
+        return cls(lines=lines, stream=stream, events=events)
 
     def __enter__(self) -> Self:
         self._started = self._last_line = self.clock()
@@ -59,7 +63,7 @@ class Progress:
         self._done += units
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=line, description=self._description(summary))
-        elif self.stream is not None and self.clock() - self._last_line >= _LINE_EVERY:
+        elif self.stream is not None and self.events and self.clock() - self._last_line >= _LINE_EVERY:
             self._last_line = self.clock()
             self.stream.write(self._event(line, summary) + "\n")
 

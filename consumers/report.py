@@ -30,6 +30,7 @@ class Report(NamedTuple):
         facts = {
             "run_id": self.run_id,
             "title": self._title(),
+            "names": self._names(),
             "baseline": planner.baseline.digest,
             "candidate": planner.candidate.digest,
             "not_exercised": list(planner.not_exercised),
@@ -55,6 +56,10 @@ class Report(NamedTuple):
         baseline, candidate = self.planner.baseline, self.planner.candidate
         return f"{_named(baseline, candidate)} -> {_named(candidate, baseline)}"
 
+    def _names(self) -> dict[str, Json]:
+        baseline, candidate = self.planner.baseline, self.planner.candidate
+        return {"baseline": _short(baseline, candidate), "candidate": _short(candidate, baseline)}
+
     def _findings(self) -> list[str]:
         found = findings(self.planner.baseline, self.planner.candidate)
         return [finding.text for finding in found if finding.severity >= _SEVERE]
@@ -64,3 +69,11 @@ def _named(bundle: Bundle, other: Bundle) -> str:
     """Two releases of one assistant carry its name; then their directories tell them apart."""
     name = bundle.name if bundle.name != other.name else f"{bundle.name} {bundle.directory.name}"
     return f"{name} ({bundle.digest[:15]})"
+
+
+def _short(bundle: Bundle, other: Bundle) -> str:
+    """What people call it: the least that tells it from the other one."""
+    for mine, its in ((bundle.name, other.name), (bundle.directory.name, other.directory.name)):
+        if mine != its:
+            return mine
+    return bundle.digest[:15]

@@ -15,6 +15,7 @@ from replay.gate.development import Development, Retelling
 from replay.report.contents import Contents, Facts, contents
 from replay.report.html import html_report
 from replay.report.markdown import markdown_report
+from replay.report.tally import Tally
 from replay.summary import Summary
 from replay.verdict import Verdict
 from replay.wire import decode, from_json
@@ -58,9 +59,11 @@ def _contents(written: dict[str, Json], comparisons: Callable[[], Iterable[Compa
     )
     summary.refused.update(written.get("refused", {}))
     summary.dead_letters.update(written.get("dead_letters", {}))
+    tally = Tally.of(summary.verdict)
     for comparison in comparisons():
         summary.add(comparison)
-    return contents(_facts(written), summary, _development(summary.verdict, comparisons), worst=WORST)
+        tally.add(comparison)
+    return contents(_facts(written), summary, _development(summary.verdict, comparisons), tally, worst=WORST)
 
 
 def _development(verdict: Verdict | None, comparisons: Callable[[], Iterable[Comparison]]) -> Development | None:
@@ -82,7 +85,14 @@ def _facts(written: dict[str, Json]) -> Facts:
         findings=written.get("findings", []),
         assumed=written.get("assumed", []),
         changes=written.get("changes"),
+        names=_names(written),
+        conversations=written.get("conversations"),
     )
+
+
+def _names(written: dict[str, Json]) -> tuple[str, str] | None:
+    names = written.get("names")
+    return None if names is None else (str(names["baseline"]), str(names["candidate"]))
 
 
 def _verdict(written: dict[str, Json]) -> Verdict | None:

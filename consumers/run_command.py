@@ -24,6 +24,7 @@ from consumers.assembly import (
     run_id_of,
     settings_of,
 )
+from consumers.ending import ending
 from consumers.files import count_lines, read_items
 from consumers.journal import Journal
 from consumers.progress import Progress
@@ -54,6 +55,8 @@ class RunOrder(NamedTuple):
     where: tuple[str, ...] = ()
     limit: int | None = None
     as_json: bool = False
+    is_shown: bool = False
+    """Whether it is shown to a person by something else, which needs no events and has an exit code of its own."""
 
     @property
     def topic(self) -> str:
@@ -80,7 +83,7 @@ def replay_file(order: RunOrder, settings: Settings) -> int:
     run_id = run_id_of("run", identity)
     with ExitStack() as stack:
         journal = stack.enter_context(Journal.open(order.out, identity={**identity, "run_id": run_id}))
-        progress = stack.enter_context(Progress.on(count_lines(order.traces)))
+        progress = stack.enter_context(Progress.on(count_lines(order.traces), events=not order.is_shown))
         job = _Job(order, settings, planner, run_id, journal, progress, gate)
         summary = anyio.run(job.run)
     _report(job, summary)
@@ -128,7 +131,8 @@ def _report(job: _Job, summary: Summary) -> None:
     job.journal.summarise(written)
     write_reports(job.order.out)
     go_on = f"the same command with a higher limit goes on where this one stopped ({job.order.out})"
-    print_json(written) if job.order.as_json else print_lines(report.lines(go_on=go_on))
+    lines = [*report.lines(go_on=go_on), *ending(job.order.out, None if job.order.is_shown else exit_code(summary))]
+    print_json(written) if job.order.as_json else print_lines(lines)
 
 
 def _identity(order: RunOrder, settings: Settings, planner: Planner) -> dict[str, Json]:

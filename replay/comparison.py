@@ -119,6 +119,8 @@ class Side(Record, frozen=True, kw_only=True):
     model_latency_ns: int | None = None
     ttft_ns: int | None = None
     expected: bool | None = None
+    earlier: str | None = None
+    """An answer before the last one of a recorded conversation, in which something is claimed that was not done."""
 
     @property
     def hands_over(self) -> bool:
@@ -191,6 +193,8 @@ class Comparison(Record, frozen=True, kw_only=True):
     served_model: str | None = None
     prefix: dict[str, int] = {}
     attempts: int = 0
+    request: str | None = None
+    """What both sides were asked: the text of the last message of the user, as far as content is kept."""
     production: Side = Side()
     replay: Side = Side()
     truncated: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ from replay.comparison import Comparison, Coverage, Score, Side, SlowestStep, So
 from replay.contract import Tooling
 from replay.execution import Attempt, Plan
 from replay.expected import recorded_outcome
-from replay.findings import flags_of
+from replay.findings import claiming_answer, flags_of
 from replay.grade import FAITHFUL
 from replay.measures import decisions_of, measure, read_answers
 from replay.planning import Planner
@@ -111,6 +111,7 @@ class Comparer:
             served_model=attempt.taken[-1].reply.served_model if attempt and attempt.taken else None,
             prefix=_prefixes(attempt),
             attempts=attempt.attempts if attempt else 0,
+            request=trace.request.asked,
             production=judged.pair.production if judged else self._unpaired(plan),
             replay=replay_side(attempt) if attempt is not None else Side(),
         )
@@ -158,7 +159,9 @@ class _Judged(NamedTuple):
             slowest_step=self._slowest_step(),
             decisions={" > ".join(key): count for key, count in sorted(transitions(decisions_of(self.pair)).items())},
             production=structs.replace(self.pair.production, stance=self.stances[0]),
-            replay=structs.replace(self.pair.replay, stance=self.stances[1]),
+            replay=structs.replace(
+                self.pair.replay, stance=self.stances[1], earlier=claiming_answer(self.pair, flags)
+            ),
         )
 
     def _slowest_step(self) -> SlowestStep | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from comparators.answers import explain_sentences
 from comparators.answerwords import english_answers
-from comparators.claims import explain_claims
+from comparators.claims import explain_claims, find
 from comparators.explain import explain_calls
 from comparators.grounding import explain_grounding
 from comparators.guardrails import explain_guardrails
@@ -14,7 +14,7 @@ from comparators.spec import Evidence
 from comparators.stance import StancePair, explain_stances
 from replay.comparison import EvidenceLine, Flag, Score
 from replay.measures import decisions_of
-from replay.severity import ANSWER_MISSING, ATTEMPTED_WRITE, Rule, fired
+from replay.severity import ANSWER_MISSING, ATTEMPTED_WRITE, FALSE_CLAIMS, Rule, fired
 from replay.sides import Pair
 
 #: Evidence lines kept per flag; the rest is in the calls of both sides.
@@ -33,6 +33,21 @@ def flags_of(pair: Pair, scores: Mapping[str, Score], stances: StancePair = ((),
     elif pair.production_answer is not None and pair.replay_answer is None and not pair.did_not_answer:
         flags.append(Flag(rule=ANSWER_MISSING.name, severity=ANSWER_MISSING.severity))
     return tuple(flags)
+
+
+def claiming_answer(pair: Pair, flags: Sequence[Flag]) -> str | None:
+    """The first answer before the last one in which the replay claims what was not done; null where the last one does.
+
+    A whole conversation is told by its last answer, and what it claims may stand in any.
+    """
+    if FALSE_CLAIMS.isdisjoint(flag.rule for flag in flags):
+        return None
+    found, last = find(pair.claims), pair.replay.answer or ""
+    sentences = [it.claim.sentence for it in found.new] if found is not None else []
+    if any(sentence in last for sentence in sentences):
+        return None
+    told = (answer.text for answer in pair.claims.replay.answers)
+    return next((text for text in told if any(sentence in text for sentence in sentences)), None)
 
 
 def _evidence(pair: Pair, rules: Sequence[Rule], stances: StancePair) -> tuple[Evidence, ...]:

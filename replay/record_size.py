@@ -17,15 +17,17 @@ def fit(comparison: Comparison, *, content: str, max_bytes: int) -> Comparison:
     """Cut content to its limit, after scoring: the longest texts give way first, and the record says which."""
     if content == "digest":
         production, replayed = _digested(comparison.production), _digested(comparison.replay)
-        comparison = replace(comparison, production=production, replay=replayed)
+        comparison = replace(comparison, request=None, production=production, replay=replayed)
     size = len(encode(comparison))
     limit = max_bytes
     while size > max_bytes and limit > _SHORTEST_CUT:
         limit //= 4
         production, first = _cut(comparison.production, limit, "production")
         replayed, second = _cut(comparison.replay, limit, "replay")
-        cut = tuple(sorted({*comparison.truncated, *first, *second}))
-        comparison = replace(comparison, production=production, replay=replayed, truncated=cut)
+        asked: list[str] = []
+        request = _shortened(comparison.request, limit, "request", asked)
+        cut = tuple(sorted({*comparison.truncated, *asked, *first, *second}))
+        comparison = replace(comparison, request=request, production=production, replay=replayed, truncated=cut)
         size = len(encode(comparison))
     return comparison if size <= max_bytes else _without_content(comparison)
 
@@ -35,14 +37,15 @@ def _digested(side: Side) -> Side:
         structs.replace(call, arguments=_sha(call.arguments), result=None if call.result is None else _sha(call.result))
         for call in side.calls
     )
-    return structs.replace(side, answer=None, calls=calls)
+    return structs.replace(side, answer=None, earlier=None, calls=calls)
 
 
 def _cut(side: Side, limit: int, name: str) -> tuple[Side, list[str]]:
     cut: list[str] = []
     answer = _shortened(side.answer, limit, f"{name}.answer", cut)
+    earlier = _shortened(side.earlier, limit, f"{name}.earlier", cut)
     calls = tuple(_cut_call(call, limit, f"{name}.calls.{index}", cut) for index, call in enumerate(side.calls))
-    return structs.replace(side, answer=answer, calls=calls), cut
+    return structs.replace(side, answer=answer, earlier=earlier, calls=calls), cut
 
 
 def _cut_call(call: CallRecord, limit: int, name: str, cut: list[str]) -> CallRecord:
@@ -64,10 +67,10 @@ def _shortened(text: str | None, limit: int, name: str, cut: list[str]) -> str |
 def _without_content(comparison: Comparison) -> Comparison:
     """The last resort for a record of thousands of calls: everything but scores, flags and ids is dropped."""
     sides = {"production": comparison.production, "replay": comparison.replay}
-    bare = {name: structs.replace(side, answer=None, calls=()) for name, side in sides.items()}
+    bare = {name: structs.replace(side, answer=None, earlier=None, calls=()) for name, side in sides.items()}
     flags = tuple(structs.replace(flag, evidence=()) for flag in comparison.flags)
-    dropped = ("production", "replay", "flags.evidence", "cohort")
-    return replace(comparison, **bare, flags=flags, cohort={}, truncated=dropped)
+    dropped = ("production", "replay", "flags.evidence", "cohort", "request")
+    return replace(comparison, **bare, flags=flags, cohort={}, request=None, truncated=dropped)
 
 
 def _sha(text: str) -> str:

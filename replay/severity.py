@@ -32,47 +32,49 @@ class Rule(NamedTuple):
 
 
 _OUTCOME, _UNTOLD = ("expected_call", "expected_output"), ("outcome_unknown",)
+_NO_WRITE = ("claim_without_write",)
+_OTHERWISE = "responds in another way (answers, asks, refuses, hands over)"
 
 RULES: tuple[Rule, ...] = (
-    Rule("claim_refuted", 3, "claims.refuted", "says it was done; its call failed", ("claim_refuted",)),
-    Rule("claim_without_write", 3, "claims.without_write", "says it was done; nothing was", ("claim_without_write",)),
-    Rule("write_extra", 3, "tools.write.extra", "makes a write production did not make here", ("write_extra",)),
-    Rule("write_missing", 3, "tools.write.missing", "leaves out a write production made here", ("write_missing",)),
-    Rule("write_changed", 3, "tools.write.changed", "makes a write with other arguments", ("write_changed",)),
-    Rule("write_duplicated", 3, "tools.write.duplicated", "makes the same write again", ("write_duplicated",)),
-    Rule("invalid_write", 3, "tools.invalid_write", "more write calls that break their contract", ("invalid_call",)),
+    Rule("claim_refuted", 3, "claims.refuted", "claims success although the call failed", ("claim_refuted",)),
+    Rule("claim_without_write", 3, "claims.without_write", "claims that something was done, but it was not", _NO_WRITE),
+    Rule("write_extra", 3, "tools.write.extra", "an action today's release did not take", ("write_extra",)),
+    Rule("write_missing", 3, "tools.write.missing", "an action left out", ("write_missing",)),
+    Rule("write_changed", 3, "tools.write.changed", "an action with other arguments", ("write_changed",)),
+    Rule("write_duplicated", 3, "tools.write.duplicated", "the same action once more", ("write_duplicated",)),
+    Rule("invalid_write", 3, "tools.invalid_write", "an action called wrongly", ("invalid_call",)),
     Rule("guard_loosened", 3, "guard.loosened", "a guardrail lets through what it stopped", ("guard_loosened",)),
-    Rule("outcome_regressed", 3, "expected.regressed", "misses the expected outcome, which production met", _OUTCOME),
+    Rule("outcome_regressed", 3, "expected.regressed", "misses the expected outcome, which was met", _OUTCOME),
     Rule("guard_tightened", 2, "guard.tightened", "a guardrail stops what it let through", ("guard_tightened",)),
-    Rule("write_reordered", 2, "tools.write.reordered", "writes on one thing in another order", ("write_reordered",)),
-    Rule("write_outcome", 2, "tools.write.outcome_changed", "the same write ends otherwise", ("write_outcome",)),
-    Rule("handoff_extra", 2, "tools.handoff.extra", "hands over where production did not", ("handoff_extra",)),
-    Rule("handoff_missing", 2, "tools.handoff.missing", "keeps what production handed over", ("handoff_missing",)),
-    Rule("claim_unmatched", 2, "claims.unmatched", "says it was done; other things were", ("claim_unmatched",)),
-    Rule("newly_refuses", 2, "answer.newly_refuses", "refuses where production did not", ("stance",)),
-    Rule("newly_answers", 2, "answer.newly_answers", "answers where production refused", ("stance",)),
+    Rule("write_reordered", 2, "tools.write.reordered", "actions on one thing in another order", ("write_reordered",)),
+    Rule("write_outcome", 2, "tools.write.outcome_changed", "the same action ends otherwise", ("write_outcome",)),
+    Rule("handoff_extra", 2, "tools.handoff.extra", "hands over where today's release did not", ("handoff_extra",)),
+    Rule("handoff_missing", 2, "tools.handoff.missing", "keeps what today's release handed over", ("handoff_missing",)),
+    Rule("claim_unmatched", 2, "claims.unmatched", "claims more than was done", ("claim_unmatched",)),
+    Rule("newly_refuses", 2, "answer.newly_refuses", "refuses where today's release did not", ("stance",)),
+    Rule("newly_answers", 2, "answer.newly_answers", "answers where today's release refused", ("stance",)),
     Rule("number_substituted", 2, "answer.substituted", "names another number in its place", ("number_substituted",)),
     Rule("polarity_flip", 2, "answer.polarity", "says the contrary", ("polarity_flip",)),
-    Rule("did_not_answer", 2, "answer.lexical", "calls a tool where production answered", (), "did_not_answer"),
+    Rule("did_not_answer", 2, "answer.lexical", "calls a tool in place of an answer", (), "did_not_answer"),
     # A stub said so, and the candidate repeats it; how likely that is, `write_extra` and coverage tell.
-    Rule("claim_assumed", 1, "claims.assumed", "says it was done, as only a stub said", ("claim_assumed",)),
+    Rule("claim_assumed", 1, "claims.assumed", "claims success, as only a stub said", ("claim_assumed",)),
     # What a model worked out itself stands nowhere either.
     Rule("ungrounded_numbers", 1, "answer.ungrounded", "names numbers that it had from nowhere", ("ungrounded",)),
     # Questions back and hedges are noise between two runs of one release; a refusal has a rule of its own.
-    Rule("stance_changed", 1, "answer.stance", "takes another stance", ("stance",)),
-    Rule("invalid_call", 1, "tools.invalid", "more calls that break their contract", ("invalid_call",)),
+    Rule("stance_changed", 1, "answer.stance", _OTHERWISE, ("stance",)),
+    Rule("invalid_call", 1, "tools.invalid", "more tools called wrongly", ("invalid_call",)),
     Rule("outcome_unknown", 1, "expected.regressed", "its expected outcome cannot be told", _UNTOLD, "unknown"),
     Rule("failed_calls", 1, "tools.failed", "more calls that fail"),
     Rule("repeated_calls", 1, "tools.repeated", "more calls that repeat themselves"),
 )
 
 #: Rules that need more than a score; `divergence` raises them.
-ANSWER_MISSING = Rule("answer_missing", 2, "answer.lexical", "no answer where production answered", ("answer_missing",))
+ANSWER_MISSING = Rule("answer_missing", 2, "answer.lexical", "no answer where there was one", ("answer_missing",))
 ATTEMPTED_WRITE = Rule(
     "attempted_write",
     3,
     "",
-    "tried a write production did not make, before the replay was stopped",
+    "tried an action today's release did not take, before the replay was stopped",
     ("write_extra", "write_changed", "write_duplicated"),
 )
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import exp
 from textwrap import wrap
 
+from comparators.spec import DIMENSION, DIMENSIONS
 from replay.comparison import DISPOSITIONS, REFUSALS, Flag, Side
+from replay.grade import Grade
 from replay.severity import RULE_WORDS
 from replay.summary import Fold, Summary, Worst, excess_over
 from replay.terminal import clean
@@ -16,6 +19,10 @@ _SHOWN = 400
 _MAX_LINES = 6
 #: What production's own noise is comes before what the candidate does.
 _ORDER = tuple((lane, mode) for lane in ("baseline", "candidate") for mode in ("forced", "free", "recorded"))
+_ASSUMED = str(Grade.WRITE_STUBBED)
+#: Dimensions whose value is the logarithm of a ratio, and the largest that is worth its digits.
+_RATIOS = frozenset(dimension.name for dimension in DIMENSIONS if "ln of the ratio" in dimension.question)
+_LARGEST = 20.0
 _HEADINGS = {"forced": "forced replays", "free": "free replays", "recorded": "pairs of recordings"}
 
 
@@ -31,7 +38,7 @@ def summary_lines(
 ) -> Iterator[str]:
     """The whole summary, line by line, without colours."""
     yield title
-    yield from _verdict(summary)
+    yield from _verdict(summary, worst)
     yield from _section("NOT EXERCISED by this replay (it can never promote these)", not_exercised)
     yield from _section("ASSUMED, because the recordings do not say", assumed)
     yield from _section("FINDINGS in the bundles, highest severity", findings)
@@ -44,12 +51,14 @@ def summary_lines(
         yield f"next: {next_command}"
 
 
-def _verdict(summary: Summary) -> Iterator[str]:
+def _verdict(summary: Summary, worst: int) -> Iterator[str]:
     laned = any(lane == "baseline" for lane, _ in summary.folds)
     if summary.stopped_by is not None:
         yield f"no verdict: the intake was stopped by {summary.stopped_by}; {summary.left:,} replays were left"
     elif summary.verdict is not None:
-        yield from verdict_lines(summary.verdict)
+        numbered = enumerate(summary.worst(worst), 1)
+        shown = {item.comparison.comparison_id: f"pair {number}" for number, item in numbered}
+        yield from verdict_lines(summary.verdict, shown)
     elif laned:
         yield "no verdict: no gate is configured; what follows is divergence, with the noise of production beside it"
     else:
@@ -71,7 +80,7 @@ def _traces(summary: Summary) -> Iterator[str]:
         if count:
             yield f"  {count:>7,} {reason}: {REFUSALS.get(reason, '')}"
     if summary.no_response:
-        yield f"  {summary.no_response:>7,} no_response: a last message that nobody answered"
+        yield f"  {summary.no_response:>7,} no_response: last messages that nobody answered; they are in none of these"
     for stage, count in summary.dead_letters.most_common():
         yield f"  {count:>7,} dead letters ({stage})"
 
@@ -100,7 +109,10 @@ def _coverage(fold: Fold) -> Iterator[str]:
         yield "  coverage      no tool was called"
         return
     grades = ", ".join(f"{count:,} {grade}" for grade, count in fold.grades.most_common())
-    yield f"  coverage      {fold.faithful:.1%} of stub answers as good as the real ones ({grades})"
+    assumed = fold.grades[_ASSUMED] / (sum(fold.grades.values()) or 1)
+    sure = f"{fold.faithful - assumed:.1%} of stub answers recorded or decided by a rule"
+    yield f"  coverage      {sure}, {assumed:.1%} actions assumed to succeed, {1 - fold.faithful:.1%} guessed or none"
+    yield f"                {grades}"
     if fold.intended_actions:
         yield f"  actions       {fold.intended_actions:,} writes were attempted; none was carried out"
     if fold.halted_by:
@@ -130,10 +142,12 @@ def _dimensions(fold: Fold, beside: Fold | None) -> Iterator[str]:
     for name, spread in rows:
         if spread is not None and spread.fired:
             share = spread.fired / spread.scored
-            figures = "".join(f"{value:>10.3f}" for value in (spread.mean, spread.p50, spread.p95))
+            figures = "".join(f"{_value(name, value):>10}" for value in (spread.mean, spread.p50, spread.p95))
             yield f"  {name:<28}{spread.scored:>8,}{share:>9.1%}{figures}{_noise(name, fold, beside)}"
+    if any(name in _RATIOS for name, _ in rows):
+        yield "  x: times as much as production's (the mean is the geometric one)"
     if beside is not None and rows:
-        yield "  excess: how many more pairs than of the lane's own lie beyond 95 % of the lane's"
+        yield "  excess: how many more pairs than of the lane's own lie beyond 95 % of the lane's (blank: none can)"
     yield from _named("the same in every pair", [name for name, spread in rows if spread and not spread.fired])
     yield from _named("could not be judged", [name for name, spread in rows if spread is None])
 
@@ -145,7 +159,14 @@ def _noise(name: str, fold: Fold, beside: Fold | None) -> str:
     more = excess_over(beside, fold, name)
     if spread is None or more is None:
         return f"{'-':>15}"
-    return f"{spread.fired / spread.scored:>15.1%}{spread.mean:>10.3f}{more:>+9.1%}"
+    at_its_end = name in DIMENSION and spread.p95 >= DIMENSION[name].high
+    excess = "" if at_its_end else f"{more:>+9.1%}"
+    return f"{spread.fired / spread.scored:>15.1%}{_value(name, spread.mean):>10}{excess}"
+
+
+def _value(name: str, value: float) -> str:
+    """A ratio is kept as its logarithm."""
+    return f"{exp(min(value, _LARGEST)):.2f}x" if name in _RATIOS else f"{value:.3f}"
 
 
 def _named(what: str, names: Sequence[str]) -> Iterator[str]:

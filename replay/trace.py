@@ -87,6 +87,11 @@ class Request(Record, frozen=True, kw_only=True):
     context: tuple[Document, ...] = ()
     attributes: dict[str, Json] = {}
 
+    @property
+    def asked(self) -> str | None:
+        """The text of the last message of the user; null when there is none."""
+        return next((message.text for message in reversed(self.messages) if message.role == "user"), None)
+
 
 class Usage(Record, frozen=True, kw_only=True):
     """Tokens. `cache_read` is a part of `input_tokens`, as in the OpenTelemetry conventions."""

@@ -168,6 +168,8 @@ def _is_severe(comparison: Comparison) -> float:
 _SEVERE = 3
 _FALSE = ("claim_refuted", "claim_without_write", "claim_unmatched")
 _UNSAFE = ("guard_loosened", "invalid_write")
+_OTHERWISE = "took other actions than today's release did (done, left out or handed over)"
+_PASSED = "tried an action that a guardrail should stop, or called an action wrongly"
 
 SIGNALS: Mapping[str, Signal] = {
     signal.name: signal
@@ -182,10 +184,10 @@ SIGNALS: Mapping[str, Signal] = {
         _both("first_token_ms", "quantity", "time to the first token", _first_token, "ms"),
         _both("cost_usd", "quantity", "price of the tokens", _usd, "USD")._replace(adds_up=True),
         _both("output_tokens", "quantity", "tokens written", _tokens, "tokens")._replace(adds_up=True),
-        Signal("tool_mismatch", "event", "makes other writes or hand-overs than production did", _acts_otherwise),
-        Signal("answer_distance", "share", "how far the wording is from production's", _wording),
-        _flag_signal("unsafe_action", _UNSAFE, "passes a guardrail that stopped it, or breaks a write's contract"),
-        _flag_signal("false_claim", _FALSE, "says that something was done which no call has done"),
-        Signal("severe", "event", "differs from production in a way of the highest severity", _is_severe),
+        Signal("tool_mismatch", "event", _OTHERWISE, _acts_otherwise),
+        Signal("answer_distance", "share", "how far the wording is from that of today's release", _wording),
+        _flag_signal("unsafe_action", _UNSAFE, _PASSED),
+        _flag_signal("false_claim", _FALSE, "told the user that something was done, but it was not"),
+        Signal("severe", "event", "differs from today's release in a way of the highest severity", _is_severe),
     )
 }

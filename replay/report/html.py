@@ -12,24 +12,26 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from replay.exact_json import Json
 from replay.report import charts
-from replay.report.contents import Contents
-from replay.report.visible import visible
+from replay.report.contents import NAME, Contents
+from replay.report.visible import one_line, visible
 
 #: Characters of any one text in the report.
 _LONGEST = 6_000
+#: Pairs that are open, and printed.
+OPEN_PAIRS = 5
 
 
 def html_report(contents: Contents) -> bytes:
     """The whole page, UTF-8. Equal contents give equal bytes."""
     style = _read("report.css")
-    page = _environment().from_string(_read("report.html.j2"))
-    text = page.render(it=contents, style=Markup(style), policy=_policy(style), charts=charts)  # noqa: S704 - ours
-    return text.encode()
+    page = _environment().get_template("report.html.j2")
+    ours = {"style": Markup(style), "policy": _policy(style)}  # noqa: S704 - no content is in it
+    return page.render(it=contents, charts=charts, open_pairs=OPEN_PAIRS, **ours).encode()
 
 
 def _policy(style: str) -> str:
@@ -40,10 +42,17 @@ def _policy(style: str) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=_finalize, trim_blocks=True, lstrip_blocks=True
+        loader=FunctionLoader(_read),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda share: f"{share:.1%}"
     environment.filters["points"] = lambda share: f"{100 * share:+.1f} points"
+    environment.filters["id"] = lambda text: one_line(text, NAME)
+    environment.filters["plainly"] = lambda question: question.replace(" (> 0)", "")
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment
 

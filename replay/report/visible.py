@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import NamedTuple
 
 #: Controls, formats (bidi overrides, tags), surrogates, private use, unassigned, line and paragraph separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -15,6 +16,10 @@ _KEPT = frozenset("\n\t\u200c\u200d")
 #: Fillers and joiners that count as letters or marks, and show nothing.
 _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
 _LINE_END = re.compile("\r\n?|\x85|\u2028|\u2029")
+#: More empty lines in a row than this say no more than these.
+_EMPTY_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
+#: A line break as JSON and excerpts write it, but for a backslash that is itself written so.
+_ESCAPED_LINE_END = re.compile(r"(?<!\\)((?:\\\\)*)(?:\\r)?\\n")
 #: Marks on one letter. More are a tower that runs over its neighbours.
 _MARKS_IN_A_ROW = 4
 
@@ -34,6 +39,28 @@ def visible(text: str, limit: int) -> str:
 def one_line(text: str, limit: int) -> str:
     """The same without line breaks."""
     return " ".join(visible(text, limit).split())
+
+
+class Excerpt(NamedTuple):
+    """`cut`: what is left out, in words; null when all of it is there."""
+
+    text: str
+    cut: str | None
+
+
+def excerpt(text: str, *, characters: int, lines: int) -> Excerpt:
+    """The beginning of a text to be read: unseen characters spelt out, empty lines folded, and what was cut said."""
+    shown = _EMPTY_LINES.sub("\n\n\n", visible(text[:characters], characters))
+    rows = shown.split("\n")
+    said = [f"first {characters:,} of {len(text):,} characters"] if len(text) > characters else []
+    if len(rows) > lines:
+        said = [f"first {lines} lines of {len(text):,} characters"]
+    return Excerpt("\n".join(rows[:lines]), "; ".join(said) or None)
+
+
+def pilcrows(text: str) -> str:
+    """Line breaks that are written as a backslash and an n, as the sign for one."""
+    return _ESCAPED_LINE_END.sub(r"\1¶ ", text)
 
 
 def _is_unseen(character: str, category: str) -> bool:

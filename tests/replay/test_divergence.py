@@ -17,7 +17,7 @@ from replay.divergence import Comparer, Finished, Job, Unscored
 from replay.driver import drive
 from replay.errors import ProviderError
 from replay.execution import replay
-from replay.findings import flags_of
+from replay.findings import claiming_answer, flags_of
 from replay.measures import measure
 from replay.models import ModelReply
 from replay.planning import Planner
@@ -271,6 +271,16 @@ def test_digests_can_stand_for_content():
     assert "Wiped." not in text
     assert comparison.replay.answer_sha256 is not None
     assert comparison.replay.calls[0].arguments.startswith("sha256:")
+    assert comparison.request is None
+
+
+def test_a_record_says_what_was_asked_and_cuts_it_as_it_cuts_answers():
+    long = "word " * 8_000
+    finished = finish([says("x")], trace=a_trace(long, [says("x")]))
+    whole, cut = compare(finished, max_record_bytes=10 << 20)[0], compare(finished, max_record_bytes=8192)[0]
+    assert whole.request == long
+    assert "request" in cut.truncated
+    assert "40,000 characters, sha256:" in (cut.request or "")
 
 
 def test_a_comparison_survives_the_wire():
@@ -369,3 +379,13 @@ def test_every_answer_of_a_recorded_conversation_is_judged():
         pair = recorded_pair(honest, candidate, tooling)
         assert measure([pair])[0]["claims.without_write"].value == found
         assert [flag.rule for flag in flags_of(pair, measure([pair])[0])].count("claim_without_write") == found
+        assert claiming_answer(pair, flags_of(pair, measure([pair])[0])) == (CLAIM if found else None)
+
+
+def test_a_claim_in_the_last_answer_needs_no_earlier_one():
+    tooling = Tooling({tool.name: tool for tool in SHOP}, {})
+    honest = a_trace("cancel 1", [calls((*ASKED, "ok", False)), says(CLAIM)])
+    pair = recorded_pair(honest, a_trace("cancel 1", [says(CLAIM)]), tooling)
+    flags = flags_of(pair, measure([pair])[0])
+    assert {flag.rule for flag in flags} >= {"claim_without_write"}
+    assert claiming_answer(pair, flags) is None

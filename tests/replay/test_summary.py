@@ -111,6 +111,23 @@ def test_a_summary_says_how_many_more_pairs_lie_beyond_the_lanes_noise():
     assert ours["dimensions"]["answer.lexical"]["excess"] == pytest.approx(0.48, abs=0.02)
 
 
+def test_nothing_is_said_of_what_lies_beyond_the_end_of_a_scale():
+    """The lane reaches the end of the scale: +0.0 % beside 90 % that differ would contradict the row."""
+    row = lambda top: next(line for line in lines(fold_all(Summary(), [*lane(top), *worse])) if "answer.lexical" in line and line.count("%") > 1)  # noqa: E731
+    lane = lambda top: [comparison(n, lane="baseline", value=top if n < 10 else 0.0) for n in range(100)]  # noqa: E731
+    worse = [comparison(n, value=1.0 if n < 90 else 0.0) for n in range(100)]
+    assert row(0.5).endswith("+90.0%")
+    assert not row(1.0).rstrip().endswith("%")
+
+
+def test_a_ratio_is_told_in_times():
+    scores = {"tokens.output": Score(status="scored", value=0.6931471805599453)}
+    text = lines(fold_all(Summary(), [comparison(1, scores=scores)]))
+    (row,) = [line for line in text if "tokens.output" in line]
+    assert row.split()[3:] == ["2.00x", "2.00x", "2.00x"]
+    assert any("x: times as much" in line for line in text)
+
+
 def test_a_stopped_intake_says_what_was_left():
     summary = Summary(stopped_by="max_usd: spent $2 of $2", left=7)
     assert "7 replays were left" in "\n".join(lines(summary))

@@ -11,7 +11,7 @@ import pytest
 from feed_process import Feed, feed_count, plain_count
 from kafka_service import eventually, judged, repeated
 from processes import CORPUS, comparisons, shadow_replay
-from replay.report.words import NAMES
+from replay.verdict_words import NAMES
 
 BANKING = CORPUS / "agentdojo-banking.jsonl.gz"
 PRODUCTION = "agentdojo/banking/claude-3-5-sonnet-20240620"

@@ -11,7 +11,7 @@ from judged import ESCALATION, compared, gate, pair, side
 from replay.comparison import Flag, Source, replace
 from replay.gate.docket import Docket
 from replay.gate.evidence import Differences, Evidence
-from replay.report.words import headline
+from replay.report.headline import headline
 from replay.verdict_text import verdict_lines
 
 LATE, CALM = side(escalates=True), side()
@@ -77,7 +77,9 @@ def test_a_rollback_names_what_is_proved_to_be_worse_or_all_that_may_be():
     assert either.decision == "roll_back"
     assert {metric.standing for metric in either.metrics[:2]} == {"open"}
     assert either.reasons[0].metrics == ("escalation", "again")
-    assert all("or another one named here" in sentence for sentence in headline(either).why)
+    (why,) = headline(either).why
+    assert why.text.startswith("One of these is proved to be worse")
+    assert [each.ids for each in why.under] == [("escalation",), ("again",)]
 
 
 def test_too_few_are_held_and_told_how_many_are_needed():

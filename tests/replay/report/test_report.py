@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from judged import ESCALATION, compared, gate, pair, side
+from judged import compared
 from replay.comparison import CallRecord, EvidenceLine, Flag, Side, replace
-from replay.gate.config import KINDS, Metric
-from replay.gate.development import Moment, Retelling
-from replay.gate.docket import Docket
-from replay.report.charts import HEIGHT, SMALL_HEIGHT, SMALL_WIDTH, WIDTH, course, interval
-from replay.report.contents import Facts, contents
+from replay.report.headline import headline
 from replay.report.html import html_report
-from replay.report.markdown import MAX_CHARACTERS, code, markdown_report, told
-from replay.report.words import NAMES, STANDINGS, headline, metric_words
-from replay.summary import Summary, fold_all
-from replay.verdict import REASONS, Decision, MetricEvidence, Reason, Standing
+from replay.report.markdown import FOLDS, MAX_CHARACTERS, code, markdown_report, told
+from replay.report.measures import STANDINGS
+from replay.verdict import REASONS, Decision, Reason, Standing
+from replay.verdict_words import NAMES
+from reported import escalating, judged, parsed, told_of
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -36,58 +32,13 @@ HOSTILE = [
     "javascript:alert(1) http://evil.example/",
     "x" * 1_000_000,
 ]
-THE_GATE = gate(ESCALATION, {"id": "cost", "kind": "paired_mean_capped", "signal": "cost_usd", "cap": 0.04, "rel_margin": 0.25})
-
-
-def judged(comparisons, the_gate=THE_GATE):
-    docket = Docket(the_gate)
-    for comparison in comparisons:
-        docket.enter(comparison)
-    docket.finish()
-    return docket.verdict(now=None)
-
-
-def told_of(comparisons, *, verdict=None, title="a -> b", **facts):
-    summary = fold_all(Summary(traces=9, admitted=9), comparisons)
-    summary.verdict = verdict
-    development = None
-    if verdict is not None:
-        retelling = Retelling(verdict)
-        for comparison in comparisons:
-            retelling.add(comparison)
-        development = retelling.development()
-    return contents(Facts("run", "b", "c", title, **facts), summary, development, worst=20)
-
-
-def escalating(conversations=200, share=3):
-    return [it for number in range(conversations) for it in pair(number, side(escalates=number % share == 0), side())]
-
 
 def hostile(text):
     """A comparison that is hostile wherever a trace, a model or a bundle has a say."""
     call = CallRecord(tool=text, arguments=text, effect="write", outcome="failed", step=0, result=text)
     flag = Flag(rule="write_extra", severity=3, evidence=(EvidenceLine(kind="write_extra", removed=text, added=text),))
     both = Side(answer=text, calls=(call,))
-    return compared(1, production=both, replay=replace(both, answer=f"{text} otherwise"), trace_id=text.encode("utf-8", "replace").decode(), flags=(flag,), severity=3, cohort={"k": text})  # fmt: skip
-
-
-class Markup(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.attributes, self.text = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def parsed(page):
-    markup = Markup()
-    markup.feed(page.decode())
-    return markup
+    return compared(1, production=both, replay=replace(both, answer=f"{text} otherwise"), trace_id=text.encode("utf-8", "replace").decode(), flags=(flag,), severity=3, request=text, cohort={"k": text})  # fmt: skip
 
 
 # -- the verdict first ----------------------------------------------------------------------------------------------
@@ -99,7 +50,7 @@ def test_the_first_thing_it_says_is_what_to_do_and_why():
     text = " ".join(" ".join(page.text).split())
     order = [text.index(words) for words in ("ROLL BACK", "Do not ship the candidate", "Proved to be worse", "Each measure")]
     assert order == sorted(order)
-    assert "more of 100 conversations" in text
+    assert "more of 100" in text
 
 
 def test_every_decision_standing_and_reason_has_words():
@@ -108,17 +59,17 @@ def test_every_decision_standing_and_reason_has_words():
     verdict = judged(escalating())
     for reason in REASONS:
         changed = replace(verdict, decision="hold", reasons=(Reason(code=reason, words=f"{REASONS[reason]}: more", metrics=("escalation",)),))
-        (sentence, *_) = headline(changed).why
-        assert sentence[0].isupper()
-        assert reason not in sentence or reason == "proved_worse"
+        (why, *_) = headline(changed).why
+        assert not why.plain[0].islower()
+        assert reason not in why.plain
 
 
 def test_without_a_gate_it_says_how_to_get_a_verdict_and_that_it_is_uncalibrated():
     alone = told_of([compared(number) for number in range(3)])
     assert alone.headline.name == "NO VERDICT"
-    assert "--gate" in " ".join(alone.headline.why)
-    assert "uncalibrated" in " ".join(alone.headline.why)
-    assert "uncalibrated" not in " ".join(told_of(escalating(3)).headline.why)
+    assert "--gate" in " ".join(why.plain for why in alone.headline.why)
+    assert "uncalibrated" in " ".join(why.plain for why in alone.headline.why)
+    assert "uncalibrated" not in " ".join(why.plain for why in told_of(escalating(3)).headline.why)
 
 
 def test_what_was_not_exercised_what_changed_and_slices_are_told():
@@ -126,9 +77,9 @@ def test_what_was_not_exercised_what_changed_and_slices_are_told():
     changes = [{"surface": "prompt_version", "severity": 2, "text": "1 line added", "details": ["+be quick"]}]
     it = told_of(comparisons, verdict=judged(comparisons), not_exercised=["retriever_snapshot"], changes=changes)
     page, comment = html_report(it).decode(), markdown_report(it)
-    for words in ("retriever_snapshot", "be quick", "language = da"):
+    for words in ("retriever snapshot", "be quick", "language = da"):
         assert words in page
-    for words in ("retriever_snapshot", "language = da"):
+    for words in ("retriever snapshot", "1 line added", "language = da"):
         assert words in comment
 
 
@@ -147,18 +98,20 @@ def test_it_says_when_the_comparisons_are_not_those_of_the_verdict():
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_no_element_attribute_or_address_comes_from_content(text):
     plain, evil = (
-        parsed(html_report(told_of([hostile(words)], title=words, not_exercised=[words], findings=[words])))
+        parsed(html_report(told_of([hostile(words)], title=words, not_exercised=[words], findings=[words], names=(words, words))))
         for words in ("harmless", text)
     )
     assert set(evil.tags) == set(plain.tags)
     assert {(tag, name) for tag, name, _ in evil.attributes} == {(tag, name) for tag, name, _ in plain.attributes}
-    assert not any(name in ("src", "href") or name.startswith("on") for _, name, _ in evil.attributes)
+    assert not any(name == "src" or name.startswith("on") for _, name, _ in evil.attributes)
+    assert all(value.startswith("#") for _, name, value in evil.attributes if name == "href")
     assert ("{{ 7*7 }}" in text) == ("{{ 7*7 }}" in "".join(evil.text))  # as it was written, and never worked out
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_comment_holds_content_in_code_spans_alone_and_fits(text):
-    comment = markdown_report(told_of([hostile(text)], title=text, not_exercised=[text]))
+    changes = [{"surface": "prompt_version", "severity": 3, "text": text, "details": [text]}]
+    comment = markdown_report(told_of([hostile(text)], title=text, not_exercised=[text], findings=[text], names=(text, text), changes=changes))
     assert len(comment) <= MAX_CHARACTERS
     comment.encode()
     outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", comment)
@@ -190,49 +143,8 @@ def test_a_sentence_has_no_sign_left_that_means_something(text):
 def test_many_bad_pairs_do_not_burst_a_comment():
     flags = lambda number: (Flag(rule=f"rule{number}", severity=3, evidence=(EvidenceLine(kind="k", added="y" * 900),) * 9),)  # noqa: E731
     many = [compared(number, flags=flags(number), severity=3, trace_id="z" * 4_000 + str(number)) for number in range(60)]
-    assert len(markdown_report(told_of(many))) <= MAX_CHARACTERS
-
-
-# -- charts ---------------------------------------------------------------------------------------------------------
-
-METRICS = [
-    Metric.model_validate({"id": "m", "kind": kind, "signal": signal, **dict.fromkeys(KINDS[kind][1], 0.2)})
-    for kind, signal in {
-        "paired_binary": "escalation", "paired_bounded": "answer_distance", "paired_exceedance": "latency_ms",
-        "paired_mean_capped": "cost_usd", "paired_sign": "latency_ms", "zero_tolerance": "severe",
-    }.items()
-]  # fmt: skip
-inside = st.floats(-1, 1, allow_nan=False)
-
-
-def evidence(metric, low, mean, high):
-    return MetricEvidence(
-        id="m", kind=metric.kind, signal=metric.measured, standing="open", votes=True, weight=1.0,
-        margin=metric.tolerated, pairs=7, mean=(mean, mean), band=(low, high),
-    )  # fmt: skip
-
-
-@given(st.sampled_from(METRICS), st.lists(inside, min_size=3, max_size=3).map(sorted))
-def test_marks_of_an_interval_stay_inside_their_chart(metric, values):
-    found = interval(metric, evidence(metric, *values))
-    places = [found.zero.at, found.margin.at, found.low.at, found.high.at, *found.means]
-    assert all(0 <= place <= WIDTH for place in places)
-    assert HEIGHT > 0
-
-
-@given(st.sampled_from(METRICS), st.lists(st.lists(inside, min_size=3, max_size=3).map(sorted), min_size=2, max_size=9))
-@settings(deadline=None)
-def test_so_do_those_of_a_course(metric, every):
-    moments = [Moment(number + 1, (evidence(metric, *values),)) for number, values in enumerate(every)]
-    found = course(metric, moments, 0)
-    points = [tuple(map(float, point.split(","))) for point in f"{found.band} {found.line}".split()]
-    assert all(0 <= x <= SMALL_WIDTH and 0 <= y <= SMALL_HEIGHT for x, y in points)
-
-
-@given(st.sampled_from(METRICS), st.lists(inside, min_size=3, max_size=3).map(sorted))
-def test_every_kind_of_metric_has_words_for_any_figure(metric, values):
-    verdict = judged(escalating(3), gate(ESCALATION, metric.model_dump(exclude_none=True)))
-    changed = replace(verdict, metrics=(evidence(metric, *values),))
-    (words,) = metric_words(changed)
-    assert words.found
-    assert words.tolerated
+    comment = markdown_report(told_of(many))
+    assert len(comment) <= MAX_CHARACTERS
+    assert comment.count("<details>") == FOLDS
+    assert "10 more pairs" in comment
+    assert "report.html" in comment
