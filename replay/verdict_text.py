@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from textwrap import wrap
 
 from replay.terminal import clean
@@ -32,12 +33,23 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
     for reason in verdict.reasons:
         about = f" [{', '.join(reason.metrics)}]" if reason.metrics else ""
         yield from wrap(f"{reason.words}{about}", 110, initial_indent="  ! ", subsequent_indent="    ")
+    yield from _target(verdict)
     yield f"  {_votes(verdict)}"
     yield f"  {'metric':<24}{'votes':>8}{'difference':>12}{'lies between':>22}{'margin':>9}  standing"
     for metric in verdict.metrics:
         yield _row(metric, _alpha(verdict, "rollback"))
     yield f"  a difference above 0 is worse; {_confidence(verdict)}"
     yield from _slices(verdict)
+
+
+def _target(verdict: Verdict) -> Iterator[str]:
+    target = verdict.rollback_target
+    if target is None:
+        return
+    known = "which no verdict is known to have promoted: see gate target"
+    if target.certified_at is not None:
+        known = f"promoted {datetime.fromtimestamp(target.certified_at / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
+    yield f"  go back to {clean(target.bundle, 80)}, {known}"
 
 
 def _slices(verdict: Verdict) -> Iterator[str]:
@@ -72,7 +84,7 @@ def _row(metric: MetricEvidence, alpha: float) -> str:
         low, high = (_figure(metric, end) for end in metric.band)
         figures = f"{_figure(metric, sum(metric.mean) / 2):>12}{f'{low} .. {high}':>22}"
     name = f"{metric.id} (no vote)" if not metric.votes else metric.id
-    margin = _figure(metric, metric.margin, signed=False)
+    margin = _figure(metric, metric.margin, signed=False) if metric.margin else "-"
     return f"  {name:<24}{metric.pairs:>8,}{figures}{margin:>9}  {_standing(metric, alpha)}"
 
 

@@ -106,7 +106,8 @@ def plan_of(gate: Gate, seen: Evidence | None = None) -> Plan:
 def hopeless(gate: Gate) -> tuple[Reason, ...]:
     """The metrics that vote and that could not be certified within the plan if the candidate never differed at all."""
     calm = Assumed(_shares({}), "no difference at all")
-    each = (_planned(gate, metric, calm, 0.5, metric.weight) for metric in gate.metrics if metric.votes and metric.tolerated)
+    asked = [metric for metric in gate.metrics if metric.votes and metric.tolerated]
+    each = (_planned(gate, metric, calm, 0.5, metric.weight) for metric in asked)
     return tuple(_blind(planned, gate) for planned in each if _is_blind(planned, gate))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from math import isfinite
+from math import exp, isfinite
 from typing import Literal, NamedTuple, TypeAlias
 
 from comparators.spec import DIMENSION, Status
@@ -30,7 +30,7 @@ _NOT_APPLICABLE = Status.NOT_APPLICABLE.name.lower()
 class Signal(NamedTuple):
     """`of_production` null: production has no value of its own, because the signal is the distance from it.
 
-    `conditional`: only conversations of which production's value is known have a say; elsewhere there is no question.
+    `asks`: what a trace must name to be asked. Only conversations of which production's value is known have a say then.
     """
 
     name: str
@@ -39,7 +39,11 @@ class Signal(NamedTuple):
     of_replay: Reading
     of_production: Reading | None = None
     unit: str = ""
-    conditional: bool = False
+    asks: str = ""
+
+    @property
+    def conditional(self) -> bool:
+        return bool(self.asks)
 
     @property
     def is_timed(self) -> bool:
@@ -61,7 +65,7 @@ def signal_of(name: str, minutes: Mapping[str, float] | None = None) -> Signal |
 
 def names_of_signals() -> str:
     """For messages."""
-    return f"{', '.join(SIGNALS)}, {STAFF_MINUTES}, score:<dimension>, flag:<rule>"
+    return f"{', '.join((*SIGNALS, *ALIASES))}, {STAFF_MINUTES}, score:<dimension>, flag:<rule>"
 
 
 # -- families -------------------------------------------------------------------------------------------------------
@@ -158,6 +162,12 @@ def _wording(comparison: Comparison) -> float | None:
     return _score(comparison, "answer.lexical")
 
 
+def _longer(comparison: Comparison) -> float | None:
+    """1 - (len P + 1) / (len R + 1) where the replay's answer R is longer than production's P, else 0."""
+    ratio = _score(comparison, "answer.length")
+    return None if ratio is None else 1.0 - exp(-max(ratio, 0.0))
+
+
 def _is_severe(comparison: Comparison) -> float:
     return float(comparison.severity >= _SEVERE)
 
@@ -173,7 +183,7 @@ SIGNALS: Mapping[str, Signal] = {
         _both("no_answer", "event", "gives neither an answer nor a hand-over", _is_silent),
         _both("failed_calls", "event", "calls a tool that fails", _fails),
         _both("expected_failed", "event", "misses the outcome that its trace says is expected", _misses)._replace(
-            conditional=True
+            asks="an expected outcome"
         ),
         _both("latency_ms", "quantity", "time inside the model", _milliseconds, "ms"),
         _both("first_token_ms", "quantity", "time to the first token", _first_token, "ms"),
@@ -181,8 +191,12 @@ SIGNALS: Mapping[str, Signal] = {
         _both("output_tokens", "quantity", "tokens written", _tokens, "tokens"),
         Signal("tool_mismatch", "event", "makes other writes or hand-overs than production did", _acts_otherwise),
         Signal("answer_distance", "share", "how far the wording is from production's", _wording),
+        Signal("verbosity", "share", "how much longer the answer is than production's", _longer),
         _flag_signal("unsafe_action", _UNSAFE, "passes a guardrail that stopped it, or breaks a write's contract"),
         _flag_signal("false_claim", _FALSE, "says that something was done which no call has done"),
         Signal("severe", "event", "differs from production in a way of the highest severity", _is_severe),
     )
 }
+
+#: Other names of signals, as people call them.
+ALIASES: Mapping[str, str] = {"answer_dist": "answer_distance", "latency_slo": "latency_ms", "cost": "cost_usd"}

@@ -74,6 +74,7 @@ class Vote(NamedTuple):
     `excused`: the candidate's replay failed through no doing of its own, and had no twin that would tell what it met.
     `uncalibrated` marks metrics that could be judged only against a baseline lane, and there is none. `hits` marks
     events that must never happen and were seen to: a replay that is missing scores worst, and has shown none.
+    `failure`: the class of the candidate's first failure.
     """
 
     key: str
@@ -92,6 +93,7 @@ class Vote(NamedTuple):
     cohort: tuple[tuple[str, str], ...]
     exemplar: str
     turns: int
+    failure: str | None = None
 
 
 #: The class of failure of a replay of which no record came.
@@ -165,6 +167,7 @@ class Ballotbox:
             cohort=tuple(sorted({each for ballot in ballots for each in ballot.cohort})),
             exemplar=worst.comparison_id,
             turns=len({ballot.trace_id for ballot in ballots}),
+            failure=next((arm.failed for arm in ours.values() if arm.failed is not None), None),
         )
 
     def _arms(self, ballots: Sequence[Ballot], lane: Lane, *, twinned: bool) -> dict[int, _Arm]:

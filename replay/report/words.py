@@ -136,7 +136,7 @@ def _in_words(evidence: MetricEvidence, metric: Metric, alpha: float) -> MetricW
         what=kind.what(metric),
         found=found,
         range=None if evidence.band is None else kind.found(metric, evidence.band),
-        tolerated=kind.tolerated(metric),
+        tolerated=kind.tolerated(metric) if metric.has_margin else "anything: it is only told",
         sign=sign,
         standing=standing,
         votes=evidence.votes,
@@ -235,7 +235,7 @@ def _because(reason: Reason, told: Mapping[str, MetricWords]) -> Iterator[str]:
         yield from (_OF_METRICS[reason.code](words) for words in about)
     elif reason.code in _PLAIN:
         names = ", ".join(words.id for words in about)
-        detail = "" if reason.code in _OWN_ADVICE else reason.words.partition(": ")[2]
+        detail = "" if reason.code in _OWN_ADVICE else reason.words.partition(": ")[2].partition(". Next: ")[0]
         more = "; ".join(part for part in (names, detail) if part)
         yield f"{_PLAIN[reason.code]}{f' ({more})' if more else ''}. Next: {_NEXT[reason.code]}."
     else:

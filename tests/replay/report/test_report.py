@@ -236,3 +236,18 @@ def test_every_kind_of_metric_has_words_for_any_figure(metric, values):
     (words,) = metric_words(changed)
     assert words.found
     assert words.tolerated
+
+
+def test_what_is_only_told_has_nothing_that_is_tolerated():
+    told = [
+        {"id": "binary", "kind": "paired_binary", "signal": "escalation", "dry_run": True},
+        {"id": "bounded", "kind": "paired_bounded", "signal": "escalation", "dry_run": True},
+        {"id": "slow", "kind": "paired_exceedance", "signal": "latency_ms", "threshold_ms": 200, "dry_run": True},
+        {"id": "never", "kind": "zero_tolerance", "signal": "escalation", "dry_run": True},
+    ]
+    comparisons = escalating(3)
+    verdict = judged(comparisons, gate(ESCALATION, *told))
+    assert {words.tolerated for words in metric_words(verdict)[1:]} == {"anything: it is only told"}
+    written = told_of(comparisons, verdict=verdict)
+    assert b"it is only told" in html_report(written)
+    assert "it is only told" in markdown_report(written)
