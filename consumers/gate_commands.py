@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consumers.assembly import settings_of
-from consumers.journal import COMPARISONS
-from consumers.line_file import whole_lines
+from consumers.journal import read_comparisons
 from consumers.run_command import COULD_NOT_RUN, DONE, print_json, print_lines
 from replay.bundle_loader import load_bundle
-from replay.comparison import Comparison
 from replay.errors import UsageError
 from replay.exact_json import Json
 from replay.gate.config import Gate, gate_in, load_gate
@@ -21,7 +19,6 @@ from replay.gate.drills import Report, run_drills
 from replay.gate.evidence import Evidence
 from replay.gate.plan import POWER, MetricPlan, Plan, plan_of
 from replay.gate.signals import SIGNALS
-from replay.wire import decode
 
 
 def plan(arguments: argparse.Namespace) -> int:
@@ -68,12 +65,8 @@ def _gate(arguments: argparse.Namespace) -> Gate:
 
 def _seen(directory: Path, gate: Gate) -> _Seen:
     """An earlier run's evidence, by this gate. A price is known when that of every replay is."""
-    path = directory / COMPARISONS
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file; expected what `run`, `window` or `compare` wrote")
     docket, prices = Docket(gate), list[float | None]()
-    for line, _ in whole_lines(path):
-        comparison = decode(Comparison, line)
+    for comparison in read_comparisons(directory):
         docket.enter(comparison)
         if docket.counts(comparison):
             prices.append(SIGNALS["cost_usd"].of_replay(comparison))

@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from math import exp, log
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
 
 from replay.exact_json import Json, dumps
 from replay.trace import Count, NonEmpty, Offset, Record
 
 Decision: TypeAlias = Literal["promote", "hold", "roll_back"]
 Standing: TypeAlias = Literal["within_margin", "beyond_margin", "open", "uncalibrated", "not_measured"]
+
+#: ns since the epoch, in 2262.
+_END_OF_TIME = 2**63 - 1
 
 ReasonCode: TypeAlias = Literal[
     "proved_worse", "never_event", "inconclusive", "no_evidence", "underpowered", "uncalibrated", "blind_metric",
@@ -102,7 +107,7 @@ class Target(Record, frozen=True, kw_only=True):
     """
 
     bundle: NonEmpty
-    certified_at: int | None = None
+    certified_at: Annotated[int, Meta(ge=0, lt=_END_OF_TIME)] | None = None
 
 
 class Prefix(Record, frozen=True, kw_only=True):

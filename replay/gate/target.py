@@ -44,9 +44,11 @@ def target_of(gate: Gate, *, baseline: str, candidate: str) -> Target:
 def certificates(verdicts: Iterable[Verdict], gate: Gate, *, now: int) -> tuple[Certificate, ...]:
     """Bundles whose newest decision is to promote, unexpired by this gate, newest first.
 
-    The last word of a run is its word, and a run that holds says neither. Verdicts without a date prove nothing.
+    The last word of a run is its word, and a run that holds says neither. Verdicts without a date prove nothing, nor
+    does one from the future, which would never expire.
     """
-    dated = sorted((it for it in verdicts if it.emitted_at is not None), key=lambda it: it.emitted_at or 0)
+    dated = [it for it in verdicts if it.emitted_at is not None and 0 <= it.emitted_at <= now]
+    dated.sort(key=lambda it: it.emitted_at or 0)
     last_words = {verdict.run_id: verdict for verdict in dated}.values()
     decisions = sorted((it for it in last_words if it.decision != "hold"), key=lambda it: it.emitted_at or 0)
     newest = {verdict.candidate: verdict for verdict in decisions}

@@ -56,6 +56,11 @@ def test_certificates_expire_by_the_gate_and_without_a_date_there_is_none():
     assert names([replace(told("a", "promote", 69), emitted_at=None)]) == []
 
 
+@pytest.mark.parametrize("at", [-1, 101 * DAY, 10**40])
+def test_no_verdict_is_of_a_time_that_has_not_been(at):
+    assert names([replace(told("a", "promote", 69), emitted_at=at)]) == []
+
+
 def test_a_rollback_names_the_baseline_or_what_the_gate_names():
     assert judged(0)[0].rollback_target is None
     assert judged(100)[0].rollback_target.bundle == "b"
