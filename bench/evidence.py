@@ -54,7 +54,8 @@ def _votes(values: Floats, cohorts: int) -> list[Vote]:
     return [
         Vote(
             key=str(number), offset=number, at=None, difference=Ends(row, row, known), placebo=Ends(row, row, known),
-            unknown=none, uncalibrated=none, hits=none, laned=True, failed=False, failed_alike=False, guessed=False,
+            unknown=none, uncalibrated=none, hits=none, laned=True, failed=False, failed_alike=False,
+            excused=False, guessed=False,
             cohort=tuple((f"attribute {each}", str(number % (each + 2))) for each in range(cohorts)),
             exemplar=f"{number:064x}", turns=1,
         )

@@ -176,7 +176,7 @@ def _target_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     _kafka_arguments(parser)
     parser.add_argument("results", metavar="DIR", nargs="*", help="what `run` or `compare` wrote (default: the topic)")
-    parser.add_argument("--run", metavar="RUN", help="the run to go back from, on the topic (default: the newest rollback)")
+    parser.add_argument("--run", metavar="RUN", help="the run to go back from, on the topic (default: the newest)")
     parser.add_argument("--gate", metavar="FILE", help="what a target must be (default: the gate of that verdict)")
 
 

@@ -132,12 +132,16 @@ def _classes(facts: Facts) -> str:
 def _mend(facts: Facts) -> str:
     """What the most frequent class is, and what helps against it."""
     most = max(sorted(facts.missing), key=lambda failure: facts.missing[failure], default="")
-    what = {**DISPOSITIONS, TIMED_OUT: "longer than replay_timeout", "absent": "no record of the replay came"}
-    words = f"{most}: {what[most]}; " if most in what else ""
+    words = f"{most}: {_CLASSES[most]}; " if most in _CLASSES else ""
     return f"{words}{_REMEDIES.get(most, 'see the reasons in the summary')}, and replay again"
 
 
-#: By class of failure.
+#: Words by class of failure, and what helps against it.
+_CLASSES: Mapping[str, str] = {
+    **{str(disposition): words for disposition, words in DISPOSITIONS.items()},
+    TIMED_OUT: "longer than replay_timeout",
+    "absent": "no record of the replay came",
+}
 _REMEDIES: Mapping[str, str] = {
     "infra_error": "see to the provider and its limits",
     "over_budget": "raise unit_steps, unit_tokens, unit_seconds or unit_usd",
