@@ -49,7 +49,8 @@ def _target(verdict: Verdict) -> Iterator[str]:
     known = "which no verdict is known to have promoted: see gate target"
     if target.certified_at is not None:
         known = f"promoted {datetime.fromtimestamp(target.certified_at / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
-    yield f"  go back to {clean(target.bundle, 80)}, {known}"
+    told = f"go back to {clean(target.bundle, 80)}, {known}"
+    yield from wrap(told, 110, initial_indent="  ", subsequent_indent="    ")
 
 
 def _slices(verdict: Verdict) -> Iterator[str]:

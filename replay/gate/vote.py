@@ -70,7 +70,7 @@ class Ends(NamedTuple):
 class Vote(NamedTuple):
     """`difference`: how much worse the candidate is; `placebo`: how much worse the baseline is than itself.
 
-    `unknown` marks metrics that could not be measured, stubs and failures apart, so that the difference may be anything.
+    `unknown` marks metrics that could not be measured, stubs and failures apart, so that a difference may be anything.
     `excused`: the candidate's replay failed through no doing of its own, and had no twin that would tell what it met.
     `uncalibrated` marks metrics that could be judged only against a baseline lane, and there is none. `hits` marks
     events that must never happen and were seen to: a replay that is missing scores worst, and has shown none.

@@ -84,6 +84,9 @@ def test_since_when_the_target_is_certified_is_told_where_somebody_knows():
     assert known.rollback_target.certified_at == 3 * DAY
     assert "go back to b, promoted 1970-01-04" in "\n".join(verdict_lines(known))
     assert "go back to b, which no verdict is known to have promoted: see gate target" in "\n".join(verdict_lines(verdict))
+    far = replace(verdict, rollback_target=replace(verdict.rollback_target, bundle=NAMED))
+    assert f"  go back to {NAMED}," in [line[:len(NAMED) + 14] for line in verdict_lines(far)]
+    assert max(map(len, verdict_lines(far))) < 120
     assert with_certificate(judged(0)[0], gate(), [], now=0) == judged(0)[0]
 
 
