@@ -8,27 +8,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from consumers.assembly import settings_of
-from consumers.journal import COMPARISONS
-from consumers.line_file import whole_lines
+from consumers.journal import read_comparisons
 from consumers.run_command import COULD_NOT_RUN, DONE, print_json, print_lines
 from replay.bundle_loader import load_bundle
-from replay.comparison import Comparison
 from replay.errors import UsageError
 from replay.exact_json import Json
-from replay.gate.config import Gate, gate_in, load_gate
-from replay.gate.docket import Docket
+from replay.gate.config import Gate, Metric, gate_in, load_gate
 from replay.gate.drills import Report, run_drills
-from replay.gate.evidence import Evidence
+from replay.gate.earlier import Earlier, earlier
 from replay.gate.plan import POWER, MetricPlan, Plan, plan_of
-from replay.gate.signals import SIGNALS
-from replay.wire import decode
 
 
 def plan(arguments: argparse.Namespace) -> int:
     """Exit code 3 when a metric that votes could never be certified within the plan."""
     gate = _gate(arguments)
     seen = None if arguments.results is None else _seen(Path(arguments.results), gate)
-    found = plan_of(gate, None if seen is None else seen.evidence)
+    found = plan_of(gate, seen)
     usd = arguments.usd_per_conversation or (None if seen is None else seen.usd_per_pair)
     price = _Price(arguments.pairs_per_day, usd)
     print_json(_plan_json(found, price)) if arguments.json else print_lines(_plan_lines(found, price))
@@ -51,11 +46,6 @@ class _Price(NamedTuple):
         return None if pairs is None or self.usd_per_pair is None else pairs * self.usd_per_pair
 
 
-class _Seen(NamedTuple):
-    evidence: Evidence
-    usd_per_pair: float | None
-
-
 def _gate(arguments: argparse.Namespace) -> Gate:
     settings = settings_of(arguments).settings
     if settings.gate is not None:
@@ -66,23 +56,12 @@ def _gate(arguments: argparse.Namespace) -> Gate:
     return gate
 
 
-def _seen(directory: Path, gate: Gate) -> _Seen:
-    """An earlier run's evidence, by this gate. A price is known when that of every replay is."""
-    path = directory / COMPARISONS
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file; expected what `run`, `window` or `compare` wrote")
-    docket, prices = Docket(gate), list[float | None]()
-    for line, _ in whole_lines(path):
-        comparison = decode(Comparison, line)
-        docket.enter(comparison)
-        if docket.counts(comparison):
-            prices.append(SIGNALS["cost_usd"].of_replay(comparison))
-    docket.finish()
-    evidence = docket.evidence()
-    if not evidence.laned:
+def _seen(directory: Path, gate: Gate) -> Earlier:
+    """An earlier run, by this gate. A price is known when that of every replay is."""
+    found = earlier(gate, lambda: read_comparisons(directory))
+    if not found.there.laned:
         raise UsageError(f"{directory}: no conversation has a baseline lane, and only that says how much is noise")
-    known = [price for price in prices if price is not None]
-    return _Seen(evidence, sum(known) / evidence.laned if len(known) == len(prices) else None)
+    return found
 
 
 # -- in words ---------------------------------------------------------------------------------------------------------
@@ -98,19 +77,33 @@ def _plan_lines(found: Plan, price: _Price) -> Iterator[str]:
         yield "  " + _cost(found.pairs, price)
     yield "  certifiable: the smallest margin; detectable: the smallest difference that is rolled back;"
     yield "  half, likely: pairs that suffice in half of all runs, and in as many as the promise needs"
+    yield from (f"  note: {note}" for note in found.notes)
     for reason in found.blind:
-        yield f"  ! {reason.code} [{', '.join(reason.metrics)}]: {reason.words}"
+        about = f" [{', '.join(reason.metrics)}]" if reason.metrics else ""
+        yield f"  ! {reason.code}{about}: {reason.words}"
     if found.blind:
-        yield "  ! refused: no run could be promoted by this gate; widen a margin, or allow more pairs (max_pairs)"
+        yield "  ! refused: no run could be promoted by this gate" + _way_out(found)
+
+
+def _way_out(found: Plan) -> str:
+    """A wider margin helps against noise, not against guesses."""
+    noisy = any(reason.code == "blind_metric" for reason in found.blind)
+    return "; widen a margin, or allow more pairs (max_pairs)" if noisy else ""
 
 
 def _row(planned: MetricPlan) -> str:
     metric = planned.metric
-    margin = f"x{1 + metric.rel_margin:g}" if metric.rel_margin is not None else f"{metric.tolerated:g}"
     figures = f"{_figure(planned.certifiable):>13}{_figure(planned.detectable):>12}"
-    pairs = f"{_pairs(planned.expected_pairs):>9}{_pairs(planned.likely_pairs):>9}"
+    needed = [_pairs(it) if metric.has_margin else "-" for it in (planned.expected_pairs, planned.likely_pairs)]
+    pairs, margin = "".join(f"{it:>9}" for it in needed), _margin(metric)
     role = "" if metric.votes else " (has no vote)"
     return f"  {metric.id:<24}{margin:>9}{figures}{pairs}  {planned.assumed.source}{role}"
+
+
+def _margin(metric: Metric) -> str:
+    if metric.rel_margin is not None:
+        return f"x{1 + metric.rel_margin:g}"
+    return f"{metric.tolerated:g}" if metric.has_margin else "-"
 
 
 def _figure(value: float | None) -> str:
@@ -123,7 +116,7 @@ def _pairs(value: int | None) -> str:
 
 def _cost(pairs: int, price: _Price) -> str:
     days, usd = price.days(pairs), price.usd(pairs)
-    told = [f"{pairs:,} pairs are likely to do"]
+    told = [f"{pairs:,} {'pair is' if pairs == 1 else 'pairs are'} likely to do"]
     told += [] if days is None else [f"{days:,.1f} days"]
     told += ["money not known: --usd-per-conversation" if usd is None else f"{usd:,.2f} USD"]
     return ", ".join(told)
@@ -138,6 +131,7 @@ def _plan_json(found: Plan, price: _Price) -> Json:
         "days": price.days(found.pairs),
         "usd": price.usd(found.pairs),
         "metrics": [_metric_json(planned, price) for planned in found.metrics],
+        "notes": list(found.notes),
         "refused": [{"code": it.code, "metrics": list(it.metrics), "words": it.words} for it in found.blind],
     }
 
@@ -146,7 +140,7 @@ def _metric_json(planned: MetricPlan, price: _Price) -> Json:
     return {
         "id": planned.metric.id,
         "votes": planned.metric.votes,
-        "margin": planned.metric.tolerated,
+        "margin": planned.metric.tolerated if planned.metric.has_margin else None,
         "rel_margin": planned.metric.rel_margin,
         "certifiable": planned.certifiable,
         "detectable": planned.detectable,

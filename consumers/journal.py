@@ -47,8 +47,7 @@ class Journal:
 
     def comparisons(self) -> Iterator[Comparison]:
         """What earlier starts of this run have finished."""
-        for line, _ in whole_lines(self._directory / COMPARISONS):
-            yield decode(Comparison, line)
+        return read_comparisons(self._directory)
 
     def dead_lines(self) -> Iterator[DeadLetter]:
         for line, _ in whole_lines(self._directory / DEAD_LETTERS):
@@ -73,6 +72,19 @@ class Journal:
     ) -> None:
         self._comparisons.close()
         self._dead_letters.close()
+
+
+def read_comparisons(directory: Path) -> Iterator[Comparison]:
+    """What `run` or `compare` has written there. Raises `UsageError` for no such file, and for a line that is none."""
+    path = directory / COMPARISONS
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; expected the directory that `run` or `compare` wrote (--out)")
+    for number, (line, _) in enumerate(whole_lines(path), 1):
+        try:
+            yield decode(Comparison, line)
+        except RecordError as error:
+            advice = "put back the file that was written, or make it again into another directory"
+            raise UsageError(f"{path}: line {number:,} is no comparison: {error}; {advice}") from None
 
 
 def _check_identity(directory: Path, identity: dict[str, Json]) -> None:

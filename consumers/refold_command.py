@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import anyio
 
 from consumers.assembly import settings_of
-from consumers.journal import COMPARISONS
-from consumers.line_file import whole_lines
+from consumers.journal import read_comparisons
 from consumers.published import published
 from consumers.run_command import DONE, EXIT_CODES, print_json, print_lines
 from consumers.service import service_settings
@@ -23,9 +22,9 @@ from replay.exact_json import loads
 from replay.gate.audit import differences, refold
 from replay.gate.config import load_gate
 from replay.settings import Settings
-from replay.verdict import Verdict
+from replay.verdict import Decision, Verdict
 from replay.verdict_text import verdict_lines
-from replay.wire import decode, encode
+from replay.wire import encode
 
 _DIFFERS = 1
 
@@ -49,18 +48,27 @@ def again(arguments: argparse.Namespace) -> int:
     return _DIFFERS if differing else DONE
 
 
+_NO_PROMISE = "a gate that is chosen after the data were seen promises no error rate: this promotes nobody"
+#: 0 would be a promotion.
+_TRIED: Mapping[Decision, int] = {**EXIT_CODES, "promote": EXIT_CODES["hold"]}
+
+
 def what_if(arguments: argparse.Namespace) -> int:
-    """What another gate would have said of the same comparisons. Exit code by that verdict."""
+    """What another gate would have said of the same comparisons. Exit code by that verdict, and 1 for a promotion:
+    what was tried afterwards is no proof.
+    """
     case = _case(arguments)
     gate = load_gate(Path(settings_of(arguments).settings.gate or _no_gate()))
     other = refold(case.verdict, case.comparisons, gate)
     if other is None:
         raise UsageError(f"there are no comparisons of {case.verdict.run_id}")
     if arguments.json:
+        sys.stderr.write(f"shadow-replay: {_NO_PROMISE}\n")
         print_json(loads(encode(other)))
     else:
-        print_lines([f"it was {case.verdict.decision}; with this gate:", *verdict_lines(other)])
-    return EXIT_CODES[other.decision]
+        it_was = f"it was {case.verdict.decision}; with this gate it would have been:"
+        print_lines([_NO_PROMISE, it_was, *verdict_lines(other)])
+    return _TRIED[other.decision]
 
 
 def _no_gate() -> str:
@@ -80,12 +88,8 @@ def _case(arguments: argparse.Namespace) -> _Case:
         raise UsageError("give DIR, what `run` or `compare` wrote, or --run RUN, a run on the comparison topic")
     if arguments.results is not None:
         directory = Path(arguments.results)
-        return _Case(verdict_in(directory), _written(directory))
+        return _Case(verdict_in(directory), read_comparisons(directory))
     return anyio.run(_on_topic, service_settings(arguments), arguments.run, arguments.verdict)
-
-
-def _written(directory: Path) -> Iterable[Comparison]:
-    return (decode(Comparison, line) for line, _ in whole_lines(directory / COMPARISONS))
 
 
 async def _on_topic(settings: Settings, run_id: str, wanted: str | None) -> _Case:

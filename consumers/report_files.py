@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from consumers.journal import COMPARISONS, SUMMARY
-from consumers.line_file import whole_lines, write_whole
+from consumers.journal import SUMMARY, read_comparisons
+from consumers.line_file import write_whole
 from replay.comparison import Comparison
 from replay.errors import RecordError, UsageError
 from replay.exact_json import Json, loads
@@ -18,7 +18,7 @@ from replay.report.markdown import markdown_report
 from replay.report.tally import Tally
 from replay.summary import Summary
 from replay.verdict import Verdict
-from replay.wire import decode, from_json
+from replay.wire import from_json
 
 HTML, MARKDOWN = "report.html", "report.md"
 #: Pairs that are shown side by side.
@@ -33,7 +33,7 @@ class Reports(NamedTuple):
 def write_reports(directory: Path) -> Reports:
     """Write both forms into the directory of a run. Raises `UsageError` when it holds none."""
     written = _summary_of(directory)
-    return write_reports_of(written, lambda: _comparisons(directory), directory)
+    return write_reports_of(written, lambda: read_comparisons(directory), directory)
 
 
 def write_reports_of(written: dict[str, Json], comparisons: Callable[[], Iterable[Comparison]], out: Path) -> Reports:
@@ -111,7 +111,3 @@ def _summary_of(directory: Path) -> dict[str, Json]:
     if not isinstance(found, dict) or found.get("schema") != "summary/1":
         raise UsageError(f"{path}: is no summary of a run")
     return found
-
-
-def _comparisons(directory: Path) -> Iterator[Comparison]:
-    return (decode(Comparison, line) for line, _ in whole_lines(directory / COMPARISONS))

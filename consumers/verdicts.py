@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from consumers.journal import SUMMARY
 from consumers.kafka import KafkaSink
 from consumers.stream import Outgoing
@@ -25,15 +27,28 @@ async def publish(kafka: KafkaSettings, verdict: Verdict) -> None:
         await sink.aclose()
 
 
-async def told_of(settings: Settings, run_id: str) -> AsyncIterator[Verdict]:
-    """The verdicts on a run, in the order in which they were told. Raises `StreamError`."""
+async def all_told(settings: Settings) -> AsyncIterator[Verdict]:
+    """Every verdict on the topic, those on one run in the order in which they were told. Raises `StreamError`."""
     async for record in to_the_end(settings, settings.kafka.verdicts):
         try:
-            verdict = decode(Verdict, record.value)
+            yield decode(Verdict, record.value)
         except RecordError:
-            continue  # whoever wrote that, it is no verdict on this run
+            continue  # whoever wrote that, it is no verdict
+
+
+async def told_of(settings: Settings, run_id: str) -> AsyncIterator[Verdict]:
+    """The verdicts on a run, in the order in which they were told. Raises `StreamError`."""
+    async for verdict in all_told(settings):
         if verdict.run_id == run_id:
             yield verdict
+
+
+def dated_verdict_in(directory: Path) -> Verdict:
+    """The same as `verdict_in`; one that says no date, as `compare` writes it, is of when its file was written."""
+    verdict = verdict_in(directory)
+    if verdict.emitted_at is not None:
+        return verdict
+    return replace(verdict, emitted_at=(directory / SUMMARY).stat().st_mtime_ns)
 
 
 def verdict_in(directory: Path) -> Verdict:

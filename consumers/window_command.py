@@ -24,13 +24,14 @@ from consumers.run_command import INTERRUPTED, STOPPED_BY_A_LIMIT, exit_code, pr
 from consumers.service import Bounds, Service, identity_of, service_settings, writer_of
 from consumers.stream import StreamError
 from consumers.telemetry import Telemetry, open_log
-from consumers.verdicts import publish
+from consumers.verdicts import all_told, publish
 from consumers.when import milliseconds, parse_when
 from consumers.window import Window
 from consumers.worker import Ended, Worker
 from replay.comparison import REFUSALS, Comparison
 from replay.errors import UsageError
 from replay.gate.docket import Docket, Run
+from replay.gate.target import with_certificate
 from replay.planning import Planner
 from replay.settings import Settings
 from replay.summary import Summary
@@ -48,6 +49,7 @@ def window(arguments: argparse.Namespace) -> int:
     job = _Job(order, plan, None if gate is None else Docket(gate, Run.planned(plan.run_id, planner)))
     ended = anyio.run(job.run)
     job.judge(ended)
+    anyio.run(job.certify)
     job.report(ended)
     anyio.run(job.publish)
     if ended.stopped_by is not None:
@@ -117,6 +119,19 @@ class _Job:
         if self.docket is not None and ended.stopped_by is None and not self.interrupted:
             self.docket.finish()
             self.summary.verdict = self.docket.verdict(now=time.time_ns())
+
+    async def certify(self) -> None:
+        """Since when the target of a rollback is certified, as far as the verdict topic says."""
+        verdict, docket = self.summary.verdict, self.docket
+        if verdict is None or verdict.rollback_target is None or docket is None:
+            return
+        try:
+            told = [it async for it in all_told(self.order.settings)]
+        except StreamError as error:
+            words = f"whether {verdict.rollback_target.bundle} is certified is not known: {error}"
+            sys.stderr.write(f"shadow-replay: {words}; gate target --run {self.plan.run_id} looks again\n")
+            return
+        self.summary.verdict = with_certificate(verdict, docket.gate, told, now=time.time_ns())
 
     async def publish(self) -> None:
         """After it was printed: whoever waits for it should not lose it to a broker that is away."""

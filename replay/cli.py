@@ -172,6 +172,14 @@ def _what_if_arguments(parser: argparse.ArgumentParser) -> None:
     _gate_argument(parser)
 
 
+def _target_arguments(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    _kafka_arguments(parser)
+    parser.add_argument("results", metavar="DIR", nargs="*", help="what `run` or `compare` wrote (default: the topic)")
+    parser.add_argument("--run", metavar="RUN", help="the run to go back from, on the topic (default: the newest)")
+    parser.add_argument("--gate", metavar="FILE", help="what a target must be (default: the gate of that verdict)")
+
+
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     _gate_argument(parser)
@@ -382,7 +390,18 @@ _GROUPS = {
             Command("plan", "what a gate can prove, pairs and money", _plan_arguments, "consumers.gate_commands:plan"),
             Command("test", "run canned regressions against it", _test_arguments, "consumers.gate_commands:test"),
             Command("refold", "find a verdict again (1 = not)", _refold_arguments, "consumers.refold_command:again"),
-            Command("what-if", "try another gate on it", _what_if_arguments, "consumers.refold_command:what_if"),
+            Command(
+                "what-if",
+                "try another gate on it; exit code 1 or, if it would have rolled back, 2: it never promotes",
+                _what_if_arguments,
+                "consumers.refold_command:what_if",
+            ),
+            Command(
+                "target",
+                "say what a rollback goes back to (1 = that is not certified)",
+                _target_arguments,
+                "consumers.target_command:target",
+            ),
         ),
     ),
     "topics": (

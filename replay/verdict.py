@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from math import exp, log
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
 
 from replay.exact_json import Json, dumps
 from replay.trace import Count, NonEmpty, Offset, Record
@@ -17,8 +19,15 @@ from replay.trace import Count, NonEmpty, Offset, Record
 Decision: TypeAlias = Literal["promote", "hold", "roll_back"]
 Standing: TypeAlias = Literal["within_margin", "beyond_margin", "open", "uncalibrated", "not_measured"]
 
+#: ns since the epoch, in 2262.
+_END_OF_TIME = 2**63 - 1
+
+ReasonCode: TypeAlias = Literal[
+    "proved_worse", "never_event", "inconclusive", "no_evidence", "underpowered", "uncalibrated", "blind_metric",
+    "stub_gap", "missing_replays", "not_exercised", "placebo_fired", "stale_stream",
+]  # fmt: skip
 #: Why a verdict is a hold, or what else speaks against the candidate. The list is closed.
-REASONS: Mapping[str, str] = {
+REASONS: Mapping[ReasonCode, str] = {
     "proved_worse": "a metric is proved to be worse than its margin",
     "never_event": "an event that must never happen has happened",
     "inconclusive": "no decision within the plan, and the gate says to roll back then",
@@ -35,7 +44,9 @@ REASONS: Mapping[str, str] = {
 
 
 class Reason(Record, frozen=True, kw_only=True):
-    code: NonEmpty
+    """`words`: the reason, what was found, and what to do about it, as "reason: found. Next: advice"."""
+
+    code: ReasonCode
     words: str
     metrics: tuple[str, ...] = ()
 
@@ -69,6 +80,11 @@ class MetricEvidence(Record, frozen=True, kw_only=True):
     """Conversations in which production's own replay had an event that must never happen, and the candidate's not."""
     exemplars: tuple[str, ...] = ()
 
+    @property
+    def has_happened(self) -> bool:
+        """Whether what must never happen was seen, with the candidate alone: else it is judged by its rate."""
+        return self.hits > 0 and not self.lane_hits
+
 
 def stands_out(metric: MetricEvidence, alpha: float) -> bool:
     """Whether a metric would be proved to be worse than its margin if it were the only one."""
@@ -92,6 +108,15 @@ class SliceFinding(Record, frozen=True, kw_only=True):
     exemplars: tuple[str, ...] = ()
 
 
+class Target(Record, frozen=True, kw_only=True):
+    """The bundle to go back to. `certified_at`: when a verdict that can still be relied on has promoted it, ns since
+    the epoch, as far as whoever wrote this could see; null = nothing is known.
+    """
+
+    bundle: NonEmpty
+    certified_at: Annotated[int, Meta(ge=0, lt=_END_OF_TIME)] | None = None
+
+
 class Prefix(Record, frozen=True, kw_only=True):
     """What was counted: everything of this partition below `offset`."""
 
@@ -105,6 +130,8 @@ class Verdict(Record, frozen=True, kw_only=True):
     run_id: NonEmpty
     decision: Decision
     reasons: tuple[Reason, ...] = ()
+    rollback_target: Target | None = None
+    """Of a verdict that says roll back."""
     baseline: NonEmpty
     candidate: NonEmpty
     comparator_set: str

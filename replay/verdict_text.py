@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from textwrap import wrap
 
 from replay.report.headline import headline
@@ -32,6 +33,7 @@ def verdict_lines(verdict: Verdict, pairs: Mapping[str, str] | None = None) -> I
     yield f"VERDICT: {NAMES[verdict.decision]} - {head.to_do}"
     for why in head.why:
         yield from _why(why, "  ! ")
+    yield from _target(verdict)
     yield f"  {_votes(verdict)}"
     yield f"  {'metric':<24}{'votes':>8}{'difference':>12}{'lies between':>22}{'margin':>9}  standing"
     for metric in verdict.metrics:
@@ -48,6 +50,17 @@ def _why(why: Why, indent: str) -> Iterator[str]:
     yield from wrap(text, 114, initial_indent=indent, subsequent_indent=" " * len(indent), break_on_hyphens=False)
     for each in why.under:
         yield from _why(each, f"{' ' * len(indent)}- ")
+
+
+def _target(verdict: Verdict) -> Iterator[str]:
+    target = verdict.rollback_target
+    if target is None:
+        return
+    known = "which no verdict is known to have promoted: see gate target"
+    if target.certified_at is not None:
+        known = f"promoted {datetime.fromtimestamp(target.certified_at / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
+    told = f"go back to {clean(target.bundle, 80)}, {known}"
+    yield from wrap(told, 110, initial_indent="  ", subsequent_indent="    ")
 
 
 def _slices(verdict: Verdict, pairs: Mapping[str, str]) -> Iterator[str]:
@@ -92,7 +105,7 @@ def _row(metric: MetricEvidence, alpha: float) -> str:
         low, high = (_figure(metric, max(end, floor)) for end in metric.band)
         figures = f"{_figure(metric, sum(metric.mean) / 2):>12}{f'{low} .. {high}':>22}"
     name = f"{metric.id} (no vote)" if not metric.votes else metric.id
-    margin = _figure(metric, metric.margin, signed=False)
+    margin = _figure(metric, metric.margin, signed=False) if metric.margin else "-"
     return f"  {name:<24}{metric.pairs:>8,}{figures}{margin:>9}  {_standing(metric, alpha)}"
 
 
@@ -102,7 +115,7 @@ def _figure(metric: MetricEvidence, value: float, *, signed: bool = True) -> str
 
 
 def _standing(metric: MetricEvidence, alpha: float) -> str:
-    if metric.hits:
+    if metric.has_happened:
         return f"HAS HAPPENED ({metric.hits:,}), and must never"
     if metric.standing != "open":
         return STANDINGS[metric.standing]

@@ -19,8 +19,9 @@ from replay.gate.config import Gate
 from replay.gate.conversations import Changes
 from replay.gate.docket import Docket, PartitionDocket, Run
 from replay.gate.evidence import Evidence
+from replay.gate.target import with_certificate
 from replay.verdict import Verdict
-from replay.wire import encode
+from replay.wire import decode, encode
 
 JUDGE_EVERY_NS = 1_000_000_000
 
@@ -75,9 +76,17 @@ class Jury:
         if not self.is_due(now):
             return []
         self._judged_at = now
-        verdicts = [self._dockets[run_id].verdict(now=now) for run_id in sorted(self._due)]
+        found = [self._dockets[run_id].verdict(now=now) for run_id in sorted(self._due)]
         self._due.clear()
-        return [verdict for verdict in verdicts if verdict is not None and self._is_news(verdict)]
+        verdicts = (self._certified(verdict, now) for verdict in found if verdict is not None)
+        return [verdict for verdict in verdicts if self._is_news(verdict)]
+
+    def _certified(self, verdict: Verdict, now: int) -> Verdict:
+        """Since when the target of a rollback is certified, by what this feed has said of other runs."""
+        if verdict.rollback_target is None:
+            return verdict
+        last_words = self.database.execute(_LAST_WORDS).fetchall()
+        return with_certificate(verdict, self.gate, (decode(Verdict, value) for (value,) in last_words), now=now)
 
     def _is_news(self, verdict: Verdict) -> bool:
         """The latest verdict of a run replaces the one before; another decision, or another reason, is told."""
@@ -169,6 +178,7 @@ _ENTER = "INSERT OR IGNORE INTO ballots VALUES (?, ?, ?, ?, ?, ?, NULL)"
 _TAKE = "UPDATE ballots SET clock = ? WHERE run_id = ? AND topic = ? AND partition = ? AND source_offset = ?"
 _DROP = "DELETE FROM ballots WHERE run_id = ? AND topic = ? AND partition = ? AND source_offset = ?"
 _VOTE = "INSERT OR IGNORE INTO voted VALUES (?, ?, ?, ?)"
+_LAST_WORDS = "SELECT value FROM verdicts WHERE seq IN (SELECT max(seq) FROM verdicts GROUP BY run_id)"
 _VOTED = "SELECT digest FROM voted WHERE run_id = ? AND topic = ? AND partition = ?"
 _TAKEN = "SELECT clock, ballot FROM ballots WHERE run_id = ? AND topic = ? AND partition = ? AND clock IS NOT NULL"
 _WAITING = "SELECT ballot FROM ballots WHERE run_id = ? AND topic = ? AND partition = ? AND clock IS NULL"

@@ -14,8 +14,8 @@ from replay.wire import encode
 
 #: Sums of logarithms differ in the last places between machines.
 _TOLERANCE = 1e-9
-#: When it was written is no part of what a verdict says.
-_DATED = frozenset({"emitted_at"})
+#: When it was written, and what other verdicts said by then, is no part of what follows from the comparisons.
+_DATED = frozenset({"emitted_at", "rollback_target.certified_at"})
 
 
 def refold(verdict: Verdict, comparisons: Iterable[Comparison], gate: Gate | None = None) -> Verdict | None:
@@ -42,8 +42,9 @@ def differences(one: Verdict, other: Verdict) -> list[str]:
 def _differing(one: Json, other: Json, path: str) -> Iterator[str]:
     if isinstance(one, dict) and isinstance(other, dict):
         for name in sorted(one.keys() | other.keys()):
-            if path or name not in _DATED:
-                yield from _differing(one.get(name), other.get(name), f"{path}.{name}" if path else name)
+            inside = f"{path}.{name}" if path else name
+            if inside not in _DATED:
+                yield from _differing(one.get(name), other.get(name), inside)
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for index, pair in enumerate(zip(one, other, strict=True)):
             yield from _differing(*pair, f"{path}[{index}]")

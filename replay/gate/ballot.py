@@ -24,6 +24,8 @@ _FAITHFUL_NAMES = frozenset(str(grade) for grade in FAITHFUL)
 _ENDING_NAMES = frozenset(str(grade) for grade in CENSORING)
 #: The replay came to something that was scored.
 _SCORED = frozenset({"compared", "censored"})
+#: The class of failure of a replay that took longer than the gate waits.
+TIMED_OUT = "timed_out"
 #: Failures that are none of the bundle's doing: the provider's, the trace's, the recording's, ours.
 BLAMELESS = frozenset({"infra_error", "not_replayable", "no_recording", "internal_error"})
 
@@ -32,8 +34,8 @@ class Ballot(Record, frozen=True, kw_only=True, array_like=True):
     """One replay, ready to be counted. `values` and `production` go by the signals of the gate, null = unknown.
 
     `at`: when production served the request, or else when that was recorded, ns since the epoch. `failed`: the
-    disposition of a replay that gave no scores. `guessed`: a stub had no true answer, so that from there on nothing
-    is known for sure. `sure`: what was seen has happened, because no guess came before it.
+    disposition of a replay that gave no scores, or `timed_out`. `guessed`: a stub had no true answer, so that from
+    there on nothing is known for sure. `sure`: what was seen has happened, because no guess came before it.
     """
 
     offset: int
@@ -58,9 +60,10 @@ class Ballot(Record, frozen=True, kw_only=True, array_like=True):
         return self.trace_id if self.conversation is None else self.conversation
 
 
-def ballot_of(comparison: Comparison, signals: Sequence[Signal]) -> Ballot:
-    """Read a comparison. Signals of a replay without scores are unknown."""
-    scored = comparison.disposition in _SCORED
+def ballot_of(comparison: Comparison, signals: Sequence[Signal], timeout_ns: int | None = None) -> Ballot:
+    """Read a comparison. Signals of a replay without scores, or that took longer than `timeout_ns`, are unknown."""
+    failed = _failure(comparison, timeout_ns)
+    scored = failed is None
     return Ballot(
         offset=comparison.source.offset,
         comparison_id=comparison.comparison_id,
@@ -70,7 +73,7 @@ def ballot_of(comparison: Comparison, signals: Sequence[Signal]) -> Ballot:
         lane=comparison.lane,
         sample=comparison.sample,
         lane_probability=comparison.lane_probability,
-        failed=None if scored else comparison.disposition,
+        failed=failed,
         guessed=scored and _is_guessed(comparison),
         severity=max(0, min(comparison.severity, _MOST_SEVERE)),
         values=tuple(_measured(signal, signal.of_replay, comparison) if scored else None for signal in signals),
@@ -82,6 +85,14 @@ def ballot_of(comparison: Comparison, signals: Sequence[Signal]) -> Ballot:
 
 def worst_of(signal: Signal) -> float:
     return inf if signal.nature == "quantity" else 1.0
+
+
+def _failure(comparison: Comparison, timeout_ns: int | None) -> str | None:
+    """Time inside the model only: tools are answered from recordings, and those who wait do so for the model."""
+    if comparison.disposition not in _SCORED:
+        return comparison.disposition
+    took = comparison.replay.model_latency_ns
+    return TIMED_OUT if timeout_ns is not None and took is not None and took > timeout_ns else None
 
 
 def _served_at(comparison: Comparison) -> int | None:

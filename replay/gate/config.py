@@ -12,21 +12,31 @@ It is the operator's, or stands in the baseline's rollout policy. A candidate ca
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from comparators.differences import STEPS
 from replay.bundle import Bundle, digest_of
 from replay.bundle_files import Piece
 from replay.bundle_pieces import in_words
-from replay.bundle_yaml import YamlDocument, dotted
+from replay.bundle_yaml import YamlDocument, dotted, short
 from replay.errors import BundleError, BundleIssue, UsageError
 from replay.exact_json import Json
+from replay.gate.amounts import Duration, Margin, Rate, RelativeMargin, Share, seconds_of
 from replay.gate.burden import EVENTS, STAFF_MINUTES
-from replay.gate.signals import Nature, names_of_signals, signal_of
+from replay.gate.signals import ALIASES, Nature, names_of_signals, signal_of
 
 Kind: TypeAlias = Literal[
     "paired_binary", "paired_bounded", "paired_exceedance", "paired_mean_capped", "paired_sign", "zero_tolerance"
@@ -41,21 +51,37 @@ KINDS: Mapping[Kind, tuple[frozenset[Nature], frozenset[str]]] = {
     "zero_tolerance": (frozenset({"event"}), frozenset({"max_rate"})),
 }
 _FIELDS = ("margin", "rel_margin", "threshold", "cap", "max_rate")
+#: What a metric in a dry run does without: it is told only. A relative margin is a part of what is measured.
+_OPTIONAL = frozenset({"margin", "max_rate"})
+#: Spellings of a field that say its unit.
+_IN_UNITS: Mapping[str, tuple[str, str]] = {"threshold_ms": ("threshold", "ms"), "cap_usd": ("cap", "USD")}
+#: No mean can be proved to lie between this and 1: the next step of the scale is 1.
+_LARGEST_MARGIN = 1.0 - 1.0 / STEPS
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)", re.ASCII)
 #: Minutes of staff that an event costs.
 Minutes: TypeAlias = Annotated[float, Field(gt=0, le=10_000)]
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-
-Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+#: A bundle by its digest. Dots in its place leave it open.
+Digest: TypeAlias = Annotated[str, Field(pattern=r"^sha256:([0-9a-f]{64}|…|\.\.\.)$")]
 #: Signals that see how an answer is worded, and never whether it is right.
-WORDING = frozenset({"answer_distance", "score:answer.lexical", "score:answer.length", "score:answer.semantic"})
+WORDING = frozenset(
+    {"answer_distance", "verbosity", "score:answer.lexical", "score:answer.length", "score:answer.semantic"}
+)
+_SECOND_NS = 1_000_000_000
 #: The largest gate file that is read.
 _MAX_BYTES = 1 << 20
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    #: Fields that came later. With their default they are left out, so that a gate keeps the digest it had.
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        default = {name for name in self.later if getattr(self, name) == fields[name].get_default()}
+        return {name: value for name, value in write(self).items() if name not in default}
 
 
 class Alpha(_Model):
@@ -69,14 +95,18 @@ class Metric(_Model):
     """One thing that must not get worse. `signal` names what is measured; by default it is called like the metric.
 
     `margin` is what is tolerated, in units of the signal's mean; `rel_margin` a share of the baseline's value.
-    `dry_run` metrics are reported and never vote.
+    `threshold` and `cap` are in the signal's unit, and may be spelt with it: `threshold_ms`, `cap_usd`.
+    `dry_run` metrics are reported and never vote; without a margin they are told, and never certified.
     """
+
+    later = frozenset({"worse"})
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
     kind: Kind
     signal: str = ""
-    margin: Share | None = None
-    rel_margin: Annotated[float, Field(gt=0, le=10)] | None = None
+    worse: Literal["up"] = "up"
+    margin: Margin | None = None
+    rel_margin: RelativeMargin | None = None
     threshold: Annotated[float, Field(gt=0)] | None = None
     cap: Annotated[float, Field(gt=0)] | None = None
     max_rate: Share | None = None
@@ -86,7 +116,8 @@ class Metric(_Model):
 
     @property
     def measured(self) -> str:
-        return self.signal or self.id
+        name = self.signal or self.id
+        return ALIASES.get(name, name)
 
     @property
     def votes(self) -> bool:
@@ -95,14 +126,39 @@ class Metric(_Model):
     @property
     def tolerated(self) -> float:
         """The mean difference that has to be ruled out. A relative margin is inside the difference already."""
-        return self.margin or self.max_rate or 0.0
+        return min(self.margin or self.max_rate or 0.0, _LARGEST_MARGIN)
+
+    @property
+    def has_margin(self) -> bool:
+        """Whether there is anything that it could be certified for."""
+        return any(amount is not None for amount in (self.margin, self.rel_margin, self.max_rate))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_units(cls, value: Json) -> Json:
+        if not isinstance(value, dict):
+            return value
+        plain = dict(value)
+        for spelling, (field, unit) in _IN_UNITS.items():
+            if spelling in plain:
+                _agrees(plain, spelling, field, unit)
+                plain[field] = plain.pop(spelling)
+        return plain
+
+    @field_validator("worse", mode="before")
+    @classmethod
+    def _more_is_worse(cls, value: Json) -> Json:
+        if value != "up":
+            raise ValueError(f"a signal says how bad something is, so more is worse; expected up; found {short(value)}")
+        return value
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Metric:
         natures, needed = KINDS[self.kind]
         given = frozenset(name for name in _FIELDS if getattr(self, name) is not None)
-        if needed - given:
-            raise ValueError(f"{self.kind} needs {' and '.join(sorted(needed - given))}")
+        absent = needed - given - (_OPTIONAL if self.dry_run else frozenset())
+        if absent:
+            raise ValueError(f"{self.kind} needs {' and '.join(sorted(absent))}")
         if given - needed:
             raise ValueError(f"{self.kind} has no use for {' and '.join(sorted(given - needed))}")
         signal = signal_of(self.measured)
@@ -113,14 +169,43 @@ class Metric(_Model):
         return self
 
 
+def _agrees(metric: Mapping[str, Json], spelling: str, field: str, unit: str) -> None:
+    """A spelling that says a unit says the signal's, and says it alone. Raises `ValueError`."""
+    if field in metric:
+        raise ValueError(f"{spelling} and {field} are the same; expected one of them")
+    name = metric.get("signal") or metric.get("id")
+    signal = signal_of(ALIASES.get(name, name)) if isinstance(name, str) else None
+    if signal is not None and signal.unit != unit:
+        its = f"in {signal.unit}" if signal.unit else "no amount"
+        raise ValueError(f"{spelling} is in {unit}; {signal.name} is {its}")
+
+
 class Missing(_Model):
-    """How much may be missing before the gate refuses to speak: replays that failed in both lanes alike, and
-    conversations in which a metric could not be measured, such as those of which the baseline's replay alone is
-    missing. The candidate's, missing alone, scores worst.
+    """How much may be missing before the gate refuses to speak: replays that failed in both lanes alike, conversations
+    in which a metric could not be measured (such as those of which the baseline's replay alone is missing), and those
+    in which a stub had to guess (null = as long as guesses decide nothing). `pair`: the candidate's replay that is
+    missing alone scores worst. `metric`: one that is missing holds.
     """
 
-    max_failed_alike_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
-    max_unknown_rate: Annotated[float, Field(ge=0, le=1)] = 0.05
+    later = frozenset({"pair", "metric", "max_unmatched_stub_rate"})
+
+    pair: Literal["worst_case"] = "worst_case"
+    metric: Literal["hold"] = "hold"
+    max_failed_alike_rate: Rate = 0.05
+    max_unknown_rate: Rate = 0.05
+    max_unmatched_stub_rate: Rate | None = None
+
+
+class RollbackTarget(_Model):
+    """What to go back to, by default the baseline; and how old a verdict may be that has promoted it, null = any."""
+
+    bundle: Digest | None = None
+    require_certified_within: Duration | None = None
+
+    @property
+    def named(self) -> str | None:
+        """Null where it is left open."""
+        return self.bundle if self.bundle is not None and self.bundle[-1] not in "…." else None
 
 
 class Slices(_Model):
@@ -130,27 +215,27 @@ class Slices(_Model):
 
 
 class Gate(_Model):
-    """A whole gate. Durations are texts such as "30m"."""
+    """A whole gate. Durations are texts such as "30m".
+
+    `replay_timeout`: a replay that spends longer than this inside the model has failed.
+    """
+
+    later = frozenset({"replay_timeout", "rollback_target"})
 
     unit: Literal["conversation"] = "conversation"
     mode: Literal["free", "forced"] = "free"
     alpha: Alpha = Alpha()
     max_pairs: Annotated[int, Field(ge=1)] = 8000
-    max_wait: str = "7d"
-    idle: str = "30m"
-    max_age: str = "24h"
+    max_wait: Duration = "7d"
+    idle: Duration = "30m"
+    max_age: Duration = "24h"
+    replay_timeout: Duration | None = None
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1, max_length=100, strict=False)]
     missing: Missing = Missing()
     minutes: dict[str, Minutes] = {}
     slices: Slices = Slices()
     on_inconclusive: Literal["hold", "rollback"] = "hold"
-
-    @field_validator("max_wait", "idle", "max_age")
-    @classmethod
-    def _is_duration(cls, value: str) -> str:
-        if _DURATION.fullmatch(value) is None:
-            raise ValueError('expected a duration such as "90s", "30m", "24h" or "7d"')
-        return value
+    rollback_target: RollbackTarget = RollbackTarget()
 
     @field_validator("minutes")
     @classmethod
@@ -164,6 +249,17 @@ class Gate(_Model):
     def _knows_its_prices(self) -> Gate:
         if STAFF_MINUTES in self.signals and not self.minutes:
             raise ValueError(f"{STAFF_MINUTES} needs `minutes`, what each event costs, such as {{escalation: 12}}")
+        dearest = max(self.minutes, key=self.minutes.__getitem__, default="")
+        for metric in self.metrics:
+            if metric.measured == STAFF_MINUTES and metric.cap is not None and metric.cap < self.minutes[dearest]:
+                price = f"a single {dearest} costs {self.minutes[dearest]:g}"
+                raise ValueError(f"{metric.id}: a cap of {metric.cap:g}, and {price}; expected a cap of at least that")
+        return self
+
+    @model_validator(mode="after")
+    def _closes_by_silence_first(self) -> Gate:
+        if seconds_of(self.idle) > seconds_of(self.max_age):
+            raise ValueError(f"idle ({self.idle}) is longer than max_age ({self.max_age}); expected it to be shorter")
         return self
 
     @field_validator("on_inconclusive", mode="before")
@@ -196,16 +292,13 @@ class Gate(_Model):
         return seconds_of(self.max_wait)
 
     @property
+    def timeout_ns(self) -> int | None:
+        return None if self.replay_timeout is None else int(seconds_of(self.replay_timeout) * _SECOND_NS)
+
+    @property
     def signals(self) -> tuple[str, ...]:
         """What is measured, each once, in the order of the metrics."""
         return tuple(dict.fromkeys(metric.measured for metric in self.metrics))
-
-
-def seconds_of(duration: str) -> float:
-    """"90s", "30m", "24h" or "7d" in seconds."""
-    found = _DURATION.fullmatch(duration)
-    assert found is not None  # noqa: S101 - the model has checked it
-    return float(found[1]) * _SECONDS[found[2]]
 
 
 def load_gate(path: Path) -> Gate:
@@ -236,8 +329,33 @@ def gate_of(piece: Piece) -> Gate:
     try:
         return Gate.model_validate(piece.value)
     except ValidationError as error:
-        issues = tuple(piece.issue(in_words(detail, None), *detail["loc"]) for detail in error.errors())
+        issues = tuple(piece.issue(_in_words(detail), *detail["loc"]) for detail in _causes(error))
         raise BundleError(issues, what="gate") from None
+
+
+#: What stands where something else was found, by model.
+_SUCH_AS: Mapping[str, str] = {
+    "Gate": "{metrics: [{id: escalation, kind: paired_binary, margin: 0.02}]}",
+    "Metric": "{id: escalation, kind: paired_binary, margin: 0.02}",
+    "Alpha": "{rollback: 0.05, promote: 0.05}",
+    "Missing": "{max_unknown_rate: 0.05}",
+    "Slices": "{fdr: 0.1}",
+    "RollbackTarget": "{require_certified_within: 30d}",
+}
+
+
+def _causes(error: ValidationError) -> Iterator[Mapping[str, Any]]:
+    """Metrics that could not be read are no lack of metrics."""
+    details = error.errors()
+    faulty = any(detail["loc"][:1] == ("metrics",) and len(detail["loc"]) > 1 for detail in details)
+    return (it for it in details if not (faulty and it["type"] == "too_short" and it["loc"] == ("metrics",)))
+
+
+def _in_words(detail: Mapping[str, Any]) -> str:
+    if detail["type"] in ("model_type", "model_attributes_type"):
+        found = "nothing" if detail["input"] is None else short(detail["input"])
+        return f"expected a mapping such as {_SUCH_AS[detail['ctx']['class_name']]}; found {found}"
+    return in_words(detail, Gate)
 
 
 def gate_from(document: Json) -> Gate:

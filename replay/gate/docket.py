@@ -13,14 +13,16 @@ from typing import NamedTuple
 
 from comparators.spec import COMPARATOR_SET
 from replay.comparison import Comparison
+from replay.gate.amounts import seconds_of
 from replay.gate.ballot import Ballot, ballot_of
-from replay.gate.config import Gate, seconds_of
+from replay.gate.config import Gate
 from replay.gate.conversations import Closing, Conversations
 from replay.gate.decision import Facts, decide
 from replay.gate.evidence import Evidence
+from replay.gate.target import target_of
 from replay.gate.vote import Ballotbox
 from replay.planning import Planner
-from replay.verdict import Prefix, Verdict, verdict_id
+from replay.verdict import Prefix, Target, Verdict, verdict_id
 
 _SECOND_NS = 1_000_000_000
 
@@ -132,7 +134,8 @@ class Docket:
             return
         self.run = self.run or Run.of(comparison)
         source = comparison.source
-        self.partition(source.topic, source.partition).enter(ballot_of(comparison, self._box.signals))
+        ballot = ballot_of(comparison, self._box.signals, self.gate.timeout_ns)
+        self.partition(source.topic, source.partition).enter(ballot)
 
     def counts(self, comparison: Comparison) -> bool:
         """Whether a comparison can be evidence in this run."""
@@ -161,7 +164,8 @@ class Docket:
         if self.run is None:
             return None
         evidence, gate = self.evidence(), self.gate
-        facts = _facts(gate, self.run, evidence, complete=self.complete)
+        still_open = sum(partition.conversations.open for partition in self._partitions.values())
+        facts = _facts(gate, self.run, evidence, still_open, complete=self.complete)
         decision, reasons = decide(facts)
         prefixes = self._prefixes()
         slices, examined = evidence.slices.findings(gate, evidence.uncalibrated)
@@ -170,6 +174,7 @@ class Docket:
             **self.run._asdict(),
             decision=decision,
             reasons=reasons,
+            rollback_target=_target(gate, self.run) if decision == "roll_back" else None,
             gate_sha256=gate.digest,
             gate=gate.model_dump(mode="json"),
             prefixes=prefixes,
@@ -192,7 +197,7 @@ class Docket:
             seconds_to_decision=_seconds_left(facts),
             emitted_at=now,
             late_turns=sum(partition.conversations.late for partition in self._partitions.values()),
-            open_conversations=sum(partition.conversations.open for partition in self._partitions.values()),
+            open_conversations=still_open,
         )
 
     def _prefixes(self) -> tuple[Prefix, ...]:
@@ -207,7 +212,11 @@ class Docket:
         return self._partitions[key]
 
 
-def _facts(gate: Gate, run: Run, evidence: Evidence, *, complete: bool) -> Facts:
+def _target(gate: Gate, run: Run) -> Target:
+    return target_of(gate, baseline=run.baseline, candidate=run.candidate)
+
+
+def _facts(gate: Gate, run: Run, evidence: Evidence, still_open: int, *, complete: bool) -> Facts:
     log_e, heaviest = evidence.log_e_rollback()
     known = evidence.first_at is not None and evidence.last_at is not None
     return Facts(
@@ -219,8 +228,11 @@ def _facts(gate: Gate, run: Run, evidence: Evidence, *, complete: bool) -> Facts
         rollback_metric=heaviest,
         conversations=evidence.conversations,
         pairs=evidence.laned or evidence.conversations,
+        laned=evidence.laned,
+        still_open=still_open,
         failed_alike=evidence.failed_alike,
         excused=evidence.excused,
+        missing=evidence.missing,
         guessed=evidence.guessed,
         complete=complete,
         not_exercised=run.not_exercised,

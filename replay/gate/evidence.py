@@ -26,7 +26,7 @@ _EXEMPLARS = 5
 #: What is kept beside the counts.
 _KEPT = (
     "conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned", "first_at", "last_at",
-    "uncalibrated", "exemplars",
+    "uncalibrated", "exemplars", "missing",
 )  # fmt: skip
 _PER_METRIC = ("unknown", "hits", "lane_hits")
 #: Ends of what a difference may be: the candidate's best case and its worst.
@@ -74,6 +74,8 @@ class Evidence:
     last_at: int | None = None
     uncalibrated: list[bool] = field(default_factory=list)
     exemplars: list[list[str]] = field(default_factory=list)
+    #: Classes of the failures that say nothing about the candidate.
+    missing: dict[str, int] = field(default_factory=dict)
     unknown: Ints = field(init=False)
     hits: Ints = field(init=False)
     lane_hits: Ints = field(init=False)
@@ -109,6 +111,8 @@ class Evidence:
         self.lane_hits += other.lane_hits
         for name in ("conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        for failure, count in other.missing.items():
+            self.missing[failure] = self.missing.get(failure, 0) + count
         self._see(other.first_at)
         self._see(other.last_at)
         self.uncalibrated = [ours or theirs for ours, theirs in zip(self.uncalibrated, other.uncalibrated, strict=True)]
@@ -124,7 +128,7 @@ class Evidence:
     @classmethod
     def load(cls, gate: Gate, data: bytes) -> Evidence:
         found = msgspec.msgpack.decode(data)
-        evidence = cls(gate, **{name: found[name] for name in _KEPT})
+        evidence = cls(gate, **{name: found[name] for name in _KEPT if name in found})
         for name in _PER_METRIC:
             setattr(evidence, name, np.array(found[name], np.int64))
         for name in ("candidate", "placebo"):
@@ -138,8 +142,8 @@ class Evidence:
         return tuple(self._metric(row, metric, worse=worse[row]) for row, metric in enumerate(self.gate.metrics))
 
     def placebo_metrics(self) -> tuple[MetricEvidence, ...]:
-        """The same of the bundle in production against itself; metrics that were measured only."""
-        rows = [row for row in range(len(self.gate.metrics)) if self.placebo.pairs(row)]
+        """The same of the bundle in production against itself; metrics that were measured, and have a margin, only."""
+        rows = [row for row, metric in enumerate(self.gate.metrics) if metric.has_margin and self.placebo.pairs(row)]
         return tuple(_placebo(self.gate.metrics[row], self.placebo, row) for row in rows)
 
     def log_e_rollback(self) -> tuple[tuple[float, float], str | None]:
@@ -185,7 +189,8 @@ class Evidence:
     def _metric(self, row: int, metric: Metric, *, worse: bool) -> MetricEvidence:
         best, worst = self.candidate.counts[row]
         alpha, pairs = self.gate.alpha, int(best.sum())
-        safe = (log_e_safe(best, metric.tolerated), log_e_safe(worst, metric.tolerated)) if pairs else (0.0, 0.0)
+        asked = pairs > 0 and metric.has_margin
+        safe = (log_e_safe(best, metric.tolerated), log_e_safe(worst, metric.tolerated)) if asked else (0.0, 0.0)
         harm = self._harm(row, metric)
         return MetricEvidence(
             id=metric.id,
@@ -202,7 +207,7 @@ class Evidence:
             log_e_safe=safe,
             band=_band(metric, best, worst, alpha) if pairs else None,
             certifiable=certifiable(worst, alpha.promote) if pairs else None,
-            more_pairs=more_pairs(worst, metric.tolerated, alpha.promote) if pairs else None,
+            more_pairs=more_pairs(worst, metric.tolerated, alpha.promote) if asked else None,
             hits=int(self.hits[row]),
             lane_hits=int(self.lane_hits[row]),
             exemplars=tuple(self.exemplars[row]),
@@ -210,7 +215,7 @@ class Evidence:
 
     def _harm(self, row: int, metric: Metric) -> tuple[float, float]:
         best, worst = self.candidate.counts[row]
-        if not best.any() or self.uncalibrated[row]:
+        if not best.any() or self.uncalibrated[row] or not metric.has_margin:
             return 0.0, 0.0
         return log_e_harm(best, metric.tolerated), log_e_harm(worst, metric.tolerated)
 
@@ -235,6 +240,8 @@ class Evidence:
         self.unknown += vote.unknown
         self.hits += vote.hits
         self.lane_hits += vote.lane_hits
+        if vote.failure is not None and (vote.failed_alike or vote.excused):
+            self.missing[vote.failure] = self.missing.get(vote.failure, 0) + 1
         self._see(vote.at)
         for row in np.flatnonzero(vote.uncalibrated).tolist():
             self.uncalibrated[row] = True

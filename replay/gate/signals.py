@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
-from math import isfinite
+from math import exp, isfinite
 from typing import Literal, NamedTuple, TypeAlias
 
 from comparators.spec import DIMENSION, Status
@@ -30,7 +30,7 @@ _NOT_APPLICABLE = Status.NOT_APPLICABLE.name.lower()
 class Signal(NamedTuple):
     """`of_production` null: production has no value of its own, because the signal is the distance from it.
 
-    `conditional`: only conversations of which production's value is known have a say; elsewhere there is no question.
+    `asks`: what a trace must name to be asked. Only conversations of which production's value is known have a say then.
     `adds_up`: of several turns the sum counts, not the worst of them.
     """
 
@@ -40,8 +40,12 @@ class Signal(NamedTuple):
     of_replay: Reading
     of_production: Reading | None = None
     unit: str = ""
-    conditional: bool = False
+    asks: str = ""
     adds_up: bool = False
+
+    @property
+    def conditional(self) -> bool:
+        return bool(self.asks)
 
     @property
     def is_timed(self) -> bool:
@@ -63,7 +67,7 @@ def signal_of(name: str, minutes: Mapping[str, float] | None = None) -> Signal |
 
 def names_of_signals() -> str:
     """For messages."""
-    return f"{', '.join(SIGNALS)}, {STAFF_MINUTES}, score:<dimension>, flag:<rule>"
+    return f"{', '.join((*SIGNALS, *ALIASES))}, {STAFF_MINUTES}, score:<dimension>, flag:<rule>"
 
 
 # -- families -------------------------------------------------------------------------------------------------------
@@ -161,6 +165,12 @@ def _wording(comparison: Comparison) -> float | None:
     return _score(comparison, "answer.lexical")
 
 
+def _longer(comparison: Comparison) -> float | None:
+    """1 - (len P + 1) / (len R + 1) where the replay's answer R is longer than production's P, else 0."""
+    ratio = _score(comparison, "answer.length")
+    return None if ratio is None else 1.0 - exp(-max(ratio, 0.0))
+
+
 def _is_severe(comparison: Comparison) -> float:
     return float(comparison.severity >= _SEVERE)
 
@@ -178,7 +188,7 @@ SIGNALS: Mapping[str, Signal] = {
         _both("no_answer", "event", "gives neither an answer nor a hand-over", _is_silent),
         _both("failed_calls", "event", "calls a tool that fails", _fails),
         _both("expected_failed", "event", "misses the outcome that its trace says is expected", _misses)._replace(
-            conditional=True
+            asks="an expected outcome"
         ),
         _both("latency_ms", "quantity", "time inside the model", _milliseconds, "ms"),
         _both("first_token_ms", "quantity", "time to the first token", _first_token, "ms"),
@@ -186,8 +196,12 @@ SIGNALS: Mapping[str, Signal] = {
         _both("output_tokens", "quantity", "tokens written", _tokens, "tokens")._replace(adds_up=True),
         Signal("tool_mismatch", "event", _OTHERWISE, _acts_otherwise),
         Signal("answer_distance", "share", "how far the wording is from that of today's release", _wording),
+        Signal("verbosity", "share", "how much longer the answer is than that of today's release", _longer),
         _flag_signal("unsafe_action", _UNSAFE, _PASSED),
         _flag_signal("false_claim", _FALSE, "told the user that something was done, but it was not"),
         Signal("severe", "event", "differs from today's release in a way of the highest severity", _is_severe),
     )
 }
+
+#: Other names of signals, as people call them.
+ALIASES: Mapping[str, str] = {"answer_dist": "answer_distance", "latency_slo": "latency_ms", "cost": "cost_usd"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import log
 from typing import TypeAlias
 
 from comparators.spec import DIMENSION
@@ -18,6 +19,8 @@ from replay.trace import Usage
 Act: TypeAlias = Mapping[str, float | None]
 
 _MILLISECOND_NS = 1_000_000
+#: Log of a ratio of lengths beyond which nothing of the shorter text is left, in the precision there is.
+_ENDLESS = 50.0
 TOPIC = "staged"
 
 
@@ -127,6 +130,11 @@ def _nanoseconds(milliseconds: float) -> int:
     return int(milliseconds * _MILLISECOND_NS)
 
 
+def _log_ratio(verbosity: float) -> float:
+    """An answer that is all surplus is longer than any."""
+    return -log(1.0 - verbosity) if verbosity < 1 else _ENDLESS
+
+
 #: How each named signal is brought about.
 _WRITE: Mapping[str, Callable[[_Draft, float | None], None]] = {
     "escalation": _if_it_happened(lambda draft: draft.call("handoff", "succeeded")),
@@ -143,6 +151,7 @@ _WRITE: Mapping[str, Callable[[_Draft, float | None], None]] = {
     "expected_failed": _quantity("expected", lambda failed: not failed),
     "tool_mismatch": _mismatch,
     "answer_distance": lambda draft, value: draft.score("answer.lexical", value),
+    "verbosity": lambda draft, value: draft.score("answer.length", None if value is None else _log_ratio(value)),
     "latency_ms": _quantity("model_latency_ns", _nanoseconds),
     "first_token_ms": _quantity("ttft_ns", _nanoseconds),
     "cost_usd": _quantity("cost_usd", lambda usd: f"{usd:.9f}"),

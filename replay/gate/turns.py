@@ -21,7 +21,7 @@ Ballots: TypeAlias = Sequence[Ballot]
 Values: TypeAlias = tuple[float | None, ...]
 
 #: The class of failure of a replay of which no record came.
-_ABSENT = "absent"
+ABSENT = "absent"
 
 
 class Turn(NamedTuple):
@@ -46,7 +46,7 @@ class Turn(NamedTuple):
 
 def failure_of(ballot: Ballot | None) -> str | None:
     """The class of failure of a replay; null of one that was scored."""
-    return _ABSENT if ballot is None else ballot.failed
+    return ABSENT if ballot is None else ballot.failed
 
 
 def turns_of(ballots: Ballots) -> list[list[Turn]]:

@@ -17,7 +17,7 @@ from comparators.spec import Bools, Floats, Ints
 from replay.gate.config import Gate
 from replay.gate.questions import Questions
 from replay.gate.signals import Signal, signal_of
-from replay.gate.turns import Ballots, Bounds, Rows, Sides, Turn, failure_of, turns_of
+from replay.gate.turns import ABSENT, Ballots, Bounds, Rows, Sides, Turn, failure_of, turns_of
 
 
 class Ends(NamedTuple):
@@ -36,6 +36,7 @@ class Vote(NamedTuple):
     `hits` marks events that must never happen and were seen to, `lane_hits` those that the lane showed instead: a
     replay that is missing scores worst, and has shown none. `excused`: the candidate's replay failed through no doing
     of its own, and had no twin that would tell what it met.
+    `failure`: the class of the candidate's first failure.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Vote(NamedTuple):
     cohort: tuple[tuple[str, str], ...]
     exemplar: str
     turns: int
+    failure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -243,4 +245,5 @@ def _vote(
         cohort=tuple(sorted({each for ballot in ballots for each in ballot.cohort})),
         exemplar=worst.comparison_id,
         turns=len({ballot.trace_id for ballot in ballots}),
+        failure=next((it.failed for it in ballots if it.failed and it.lane == "candidate"), ABSENT) if failed else None,
     )

@@ -83,12 +83,12 @@ def _in_words(evidence: MetricEvidence, metric: Metric, gate: Gate, guessed: int
         what=kind.what(metric),
         seen=_seen(evidence, metric, guessed) if measured else None,
         sure=_sure(evidence, metric) if measured else None,
-        tolerated=kind.tolerated(metric),
+        tolerated=kind.tolerated(metric) if metric.has_margin else "anything: it is only told",
         sign=sign,
         standing=standing,
         votes=evidence.votes,
-        is_open=evidence.standing == "open" and not evidence.hits,
-        looks_worse=looks_worse(evidence) and not evidence.hits,
+        is_open=evidence.standing == "open" and not evidence.has_happened,
+        looks_worse=looks_worse(evidence) and not evidence.has_happened,
         more=evidence.more_pairs,
         fits=evidence.more_pairs is None or evidence.more_pairs <= gate.max_pairs - evidence.pairs,
     )
@@ -96,7 +96,8 @@ def _in_words(evidence: MetricEvidence, metric: Metric, gate: Gate, guessed: int
 
 def _seen(evidence: MetricEvidence, metric: Metric, guessed: int) -> str:
     if metric.kind == "zero_tolerance":
-        return f"in {evidence.hits:,} of {evidence.pairs:,} conversations"
+        too = f", and in {evidence.lane_hits:,} with today's release" if evidence.lane_hits else ""
+        return f"in {evidence.hits:,} of {evidence.pairs:,} conversations{too}"
     seen, (best, worst) = KINDS[metric.kind].seen, evidence.mean or (0.0, 0.0)
     on = f"guesses in {guessed:,} conversations" if guessed else "what is not known"
     differ = seen(metric, (best, best)) != seen(metric, (worst, worst))
@@ -113,7 +114,7 @@ def _sure(evidence: MetricEvidence, metric: Metric) -> str | None:
 
 
 def _standing(evidence: MetricEvidence, metric: Metric, gate: Gate) -> tuple[str, str]:
-    if evidence.hits and metric.kind == "zero_tolerance":
+    if evidence.has_happened:
         return _NEVER
     if looks_worse(evidence):
         alone = stands_out(evidence, gate.alpha.rollback)

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from consumers.demo import demo_files, run_demo
-from consumers.demo_data import BUNDLES, SCRIPT, TRACES, WORLD
+from consumers.demo_data import BUNDLES, GATE, SCRIPT, TRACES, WORLD
 from consumers.demo_data.acting import Asked, Draw, play
 from consumers.demo_data.company import draw_incident, load_company
 from consumers.demo_data.production import shipped_traces
@@ -31,6 +31,8 @@ from replay.driver import drive
 from replay.errors import UsageError
 from replay.exact_json import loads
 from replay.execution import replay
+from replay.gate.config import load_gate
+from replay.gate.drills import DRILLS, run_drill
 from replay.models import REPLAY_HEADER, ModelReply, ModelRequest
 from replay.planning import Planner
 from replay.settings import Settings
@@ -368,6 +370,12 @@ def test_with_json_only_data_goes_to_standard_output(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "THE MODEL IS SCRIPTED" in captured.err
+
+
+def test_its_gate_lets_no_hand_over_too_many_through() -> None:
+    """What `gate test` stages, of the measure that the demo is about."""
+    drill = next(drill for drill in DRILLS if drill.name == "escalation")
+    assert run_drill(drill, load_gate(GATE)).result == "passed"
 
 
 def test_every_file_of_the_bundles_ships() -> None:

@@ -68,9 +68,35 @@ def test_nor_is_one_of_which_a_comparison_is_gone(compared, tmp_path, capsys):
     assert "DIFFERS" in capsys.readouterr().out
 
 
-def test_another_gate_may_decide_otherwise(compared, capsys):
-    assert main(["gate", "what-if", str(compared / "out"), "--gate", str(compared / "lax.yaml")]) == 0
-    assert "it was hold; with this gate:\nVERDICT: PROMOTE" in capsys.readouterr().out
+def test_another_gate_may_decide_otherwise_and_promotes_nobody(compared, capsys):
+    asked = ["gate", "what-if", str(compared / "out"), "--gate", str(compared / "lax.yaml")]
+    assert main(asked) == 1
+    first, second, third, *_ = capsys.readouterr().out.splitlines()
+    assert first == "a gate that is chosen after the data were seen promises no error rate: this promotes nobody"
+    assert (second, third[:16]) == ("it was hold; with this gate it would have been:", "VERDICT: PROMOTE")
+    assert main([*asked, "--json"]) == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out)["decision"] == "promote"
+    assert "promises no error rate" in told.err
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (None, "comparisons.jsonl: no such file; expected the directory that `run` or `compare` wrote"),
+        (b"GOOD\n{no json\n", "comparisons.jsonl: line 2 is no comparison: "),
+        (b'GOOD\nGOOD\n{"schema": "trace/1"}\n', "comparisons.jsonl: line 3 is no comparison: "),
+    ],
+)
+def test_what_was_written_and_cannot_be_read_is_told_by_file_and_line(compared, tmp_path, capsys, lines, told):
+    out, gate_file = compared / "out", str(compared / "strict.yaml")
+    (tmp_path / "summary.json").write_bytes((out / "summary.json").read_bytes())
+    if lines is not None:
+        good = (out / "comparisons.jsonl").read_bytes().splitlines()[0]
+        (tmp_path / "comparisons.jsonl").write_bytes(lines.replace(b"GOOD", good))
+    for command in (["gate", "refold"], ["report"], ["gate", "plan", "--gate", gate_file, "--results"]):
+        assert main([*command, str(tmp_path)]) == 3
+        assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

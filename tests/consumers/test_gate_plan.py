@@ -60,6 +60,35 @@ def test_an_earlier_run_says_how_much_noise_there_is_and_what_it_costs(written, 
     assert metric["usd"] == pytest.approx(metric["likely_pairs"] * 0.02)  # both lanes cost a cent
 
 
+def test_one_pair_is_one_pair_and_a_margin_that_proves_nothing_is_noted(written, capsys):
+    everything = SOUND.replace("0.02", "1")
+    assert main(["gate", "plan", "--gate", written(everything)]) == 0
+    told = capsys.readouterr().out
+    assert "  1 pair is likely to do, money not known" in told
+    assert "note: escalation: a margin of 1 lets 99.9 of 100 conversations get worse" in told
+    assert main(["gate", "test", "--gate", written(everything)]) == 1  # the control: nothing is stopped by it
+
+
+def test_a_metric_without_a_margin_is_planned_for_nothing(written, capsys):
+    told = SOUND.replace("margin: 0.02}", "margin: 0.02}, {id: verbosity, kind: paired_bounded, dry_run: true}")
+    assert main(["gate", "plan", "--gate", written(told)]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "verbosity" in line)
+    assert row.split()[1] == "-"
+    assert "never" not in row
+
+
+def test_guesses_of_an_earlier_run_are_named_and_no_wider_margin_is_advised(written, results, tmp_path, capsys):
+    path = tmp_path / "comparisons.jsonl"
+    lines = path.read_bytes().splitlines()
+    halted = [line.replace(b'"disposition":"compared"', b'"disposition":"censored"') if number % 12 == 0 else line for number, line in enumerate(lines)]
+    path.write_bytes(b"\n".join(halted) + b"\n")
+    assert main(["gate", "plan", "--gate", written(SOUND), "--results", results]) == 3
+    told = capsys.readouterr().out
+    assert "! stub_gap [escalation]: stubs guessed in 17.0% of the earlier run's conversations" in told
+    assert "refused: no run could be promoted by this gate\n" in told
+    assert "widen a margin" not in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
-from consumers.stream import Committed, Partition
+import pytest
+from msgspec.structs import replace
+
+from consumers import window_command
+from consumers.stream import Committed, Partition, StreamError
 from consumers.window import Window, recall, request_of, resolve
+from judged import gate, pair, side
 from replay.errors import UsageError
+from replay.gate.docket import Docket
 
 P, Q = Partition("traces", 0), Partition("traces", 1)
 
@@ -67,3 +73,40 @@ async def test_what_is_no_plan_of_this_run_is_refused(kept, words):
 def test_a_request_is_known_by_what_it_asks_for():
     assert request_of({"a": 1, "b": [2]}) == request_of({"b": [2], "a": 1})
     assert request_of({"a": 1}) != request_of({"a": 2})
+
+
+def window_with_a_verdict(*, worse):
+    docket = Docket(gate())
+    for number in range(200):
+        for comparison in pair(number, side(escalates=worse)):
+            docket.enter(comparison)
+    docket.finish()
+    job = window_command._Job(SimpleNamespace(settings=None), SimpleNamespace(run_id="w"), docket)
+    job.summary.verdict = docket.verdict(now=2)
+    return job
+
+
+async def test_a_rollback_says_since_when_its_target_is_certified_by_the_verdict_topic(monkeypatch):
+    job, calm = window_with_a_verdict(worse=True), window_with_a_verdict(worse=False)
+    promoted = replace(calm.summary.verdict, run_id="before", candidate="b", baseline="a", decision="promote", emitted_at=1)
+
+    async def told(_):
+        yield promoted
+
+    monkeypatch.setattr(window_command, "all_told", told)
+    await job.certify()
+    await calm.certify()
+    assert (job.summary.verdict.rollback_target.bundle, job.summary.verdict.rollback_target.certified_at) == ("b", 1)
+    assert calm.summary.verdict.rollback_target is None
+
+
+async def test_a_topic_that_cannot_be_read_costs_the_verdict_nothing(monkeypatch, capsys):
+    async def away(_):
+        raise StreamError("the broker is away")
+        yield
+
+    job = window_with_a_verdict(worse=True)
+    monkeypatch.setattr(window_command, "all_told", away)
+    await job.certify()
+    assert job.summary.verdict.decision == "roll_back"
+    assert "whether b is certified is not known: the broker is away; gate target --run w looks again" in capsys.readouterr().err

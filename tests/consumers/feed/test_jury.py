@@ -16,7 +16,7 @@ from judged import gate, pair, side
 from replay.comparison import Comparison, Score, Side, Source, Watermark, replace
 from replay.errors import UsageError
 from replay.gate.docket import Docket
-from replay.verdict import Verdict
+from replay.verdict import Target, Verdict
 from replay.wire import decode, encode
 
 LATE, CALM = side(escalates=True), side()
@@ -209,4 +209,19 @@ def test_a_number_that_cannot_be_kept_is_refused(tmp_path, field):
     huge = re.sub(rb'"%s":\d+' % field.encode(), b'"%s":%d' % (field.encode(), 2**70), encode(pair(1)[0]))
     folded = store.fold([Received(Partition("comparisons", 0), 0, huge, timestamp_ms=1)])
     assert folded.outcomes == {"refused": 1}
+    store.close()
+
+
+def test_a_rollback_says_since_when_its_target_was_promoted_by_this_feed(tmp_path):
+    """Run `first` promotes the bundle `b`; in run `second` it is the baseline of one that does harm."""
+    store = opened(tmp_path)
+    good = [replace(it, run_id="first", baseline="a", candidate="b") for number in range(300) for it in pair(number)]
+    bad = [replace(it, run_id="second") for number in range(100) for it in pair(number, LATE)]
+    marks = [Watermark(run_id=run, topic="traces", partition=0, offset=300) for run in ("first", "second")]
+    store.fold(received([*good, marks[0]]))
+    store.fold(received([*bad, marks[1]], first=1000))
+    told = {row[0]: decode(Verdict, row[1]) for row in store.jury.database.execute("SELECT run_id, value FROM verdicts")}
+    assert [told[run].decision for run in ("first", "second")] == ["promote", "roll_back"]
+    assert told["first"].rollback_target is None
+    assert told["second"].rollback_target == Target(bundle="b", certified_at=told["first"].emitted_at)
     store.close()

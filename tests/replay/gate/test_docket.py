@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from judged import ESCALATION, compared, gate, pair, side
-from replay.comparison import Flag, Source, replace
+from replay.comparison import Flag, Side, Source, replace
+from replay.errors import RecordError
 from replay.gate.docket import Docket
 from replay.gate.evidence import Differences, Evidence
 from replay.report.headline import headline
+from replay.report.measures import metric_words
+from replay.verdict import REASONS, ReasonCode, Verdict
 from replay.verdict_text import verdict_lines
+from replay.wire import decode, encode
 
 LATE, CALM = side(escalates=True), side()
 MISMATCH = {"id": "tool_mismatch", "kind": "paired_binary", "margin": 0.05}
@@ -238,6 +243,115 @@ def test_what_another_bundle_produced_and_the_other_mode_are_no_evidence():
     docket.enter(compared(1, admitted_as="any_bundle"))
     docket.enter(compared(2, mode="forced"))
     assert (docket.ignored, docket.verdict(now=None)) == (2, None)
+
+
+# -- what to do about it ----------------------------------------------------------------------------------------------
+
+
+def reason(comparisons, the_gate=None, **how):
+    (only,) = judged(comparisons, the_gate, **how).reasons
+    return only
+
+
+def test_of_the_bundle_in_production_the_metric_is_named_that_differs_most_from_itself_either_way():
+    """The lane escalates less than production did, and refuses hardly more."""
+    two = gate(ESCALATION, {"id": "refusal", "kind": "paired_binary", "margin": 0.05})
+    refuses = Side(answer="No.", stance=("refuses",))
+    drifted = [it for number in range(300) for it in pair(number, CALM, refuses if number % 20 == 0 else CALM, production=LATE)]
+    found = reason(drifted, two)
+    assert (found.code, found.metrics) == ("placebo_fired", ("escalation",))
+    assert "escalation is less than it was" in found.words
+    assert "Next: " in found.words
+
+
+def test_who_failed_is_told_by_class_and_what_mends_it():
+    failed = [replace(it, disposition="infra_error" if it.source.offset % 9 else "over_budget") for it in traces(90)]
+    found = reason(failed)
+    assert "90 of 90 pairs, in both lanes alike (infra_error 80, over_budget 10); the gate allows 5%" in found.words
+    assert "Next: infra_error: the provider gave no answer" in found.words
+    late = reason(traces(90), gate(replay_timeout="0.01s"))
+    assert "(timed_out 90)" in late.words
+    assert "raise replay_timeout" in late.words
+
+
+def test_how_often_stubs_may_guess_is_the_gates_to_say():
+    guessed = [replace(it, disposition="censored") if it.source.offset % 200 == 0 and it.lane == "candidate" else it for it in traces(1600)]
+    assert judged(guessed).decision == "promote"
+    found = reason(guessed, gate(missing={"max_unmatched_stub_rate": 0.004}))
+    assert found.code == "stub_gap"
+    assert "guessed in 8 of 1,600 conversations; the gate allows 0.4%" in found.words
+    assert judged(guessed, gate(missing={"max_unmatched_stub_rate": 0.005})).decision == "promote"
+    worse = [replace(it, disposition="censored") if it.source.offset == 1 else it for it in traces(400, worse=90)]
+    assert judged(worse, gate(missing={"max_unmatched_stub_rate": 0.0})).decision == "roll_back"  # harm counts first
+
+
+def test_a_plan_that_is_over_says_whether_it_was_pairs_or_time():
+    assert "60 pairs have voted, of 50 (max_pairs)" in judged(traces(60), gate(max_pairs=50)).reasons[-1].words
+    timed = judged(traces(60), gate(max_wait="30s")).reasons[-1].words
+    assert "the traces span 0.0 hours, the plan 30s (max_wait)" in timed
+    assert "max_pairs" not in timed
+
+
+def test_conversations_that_are_open_are_told_and_when_they_vote():
+    talking = [it for number in range(5) for it in pair(number, conversation_id=f"c{number}")]
+    docket = Docket(gate())
+    for comparison in talking:
+        docket.enter(comparison)
+    docket.advance("traces", 0, 5)
+    (found,) = docket.verdict(now=None).reasons
+    assert found.code == "no_evidence"
+    assert "5 are open; they vote after 30m (idle) without another turn, or 24h (max_age)" in found.words
+
+
+EXPECTED = {"id": "expected_failed", "kind": "paired_binary", "margin": 0.05}
+
+
+def test_a_metric_that_nobody_was_asked_for_is_blind_and_not_waiting_for_more():
+    found = reason(traces(800), gate(ESCALATION, EXPECTED))
+    assert (found.code, found.metrics) == ("blind_metric", ("expected_failed",))
+    assert "no trace names an expected outcome, in 800 conversations" in found.words
+    assert [it.code for it in judged(traces(5), gate(ESCALATION, EXPECTED)).reasons] == ["blind_metric", "underpowered"]
+
+
+def test_a_lane_that_nobody_was_drawn_for_yet_is_told():
+    undrawn = [compared(number, lane_probability=0.01) for number in range(40)]
+    found = reason(undrawn)
+    assert (found.code, found.metrics) == ("underpowered", ("escalation",))
+    assert "none of 40 conversations was drawn for the baseline lane yet" in found.words
+
+
+def test_beside_a_sampled_lane_pairs_are_told_from_conversations():
+    verdict = judged(sampled_lane(200))
+    more = verdict.metrics[0].more_pairs
+    assert f"about {more:,} more pairs, which is {5 * more:,} conversations" in verdict.reasons[0].words
+    whole = judged(traces(60))
+    assert whole.reasons[0].words.endswith(f"about {whole.metrics[0].more_pairs:,} more")
+
+
+def test_a_metric_without_a_margin_is_told_and_never_certified_nor_worse():
+    told = gate(ESCALATION, {"id": "refusal", "kind": "paired_binary", "dry_run": True}, {"id": "late", "kind": "paired_binary", "signal": "escalation", "dry_run": True})
+    verdict = judged(traces(800, worse=16, better=16), told)
+    assert verdict.decision == "promote"
+    harmed = judged(traces(800, worse=200), told)
+    assert [it.standing for it in (*verdict.metrics[1:], *harmed.metrics[1:])] == ["open"] * 4
+    assert harmed.metrics[2].mean == (0.25, 0.25)
+    assert harmed.metrics[2].more_pairs is None
+    assert "anything: it is only told" in metric_words(harmed)[2].tolerated
+    assert any(line.startswith("  late (no vote)") and " - " in line for line in verdict_lines(harmed))
+
+
+def test_a_lane_that_differs_from_production_in_what_is_only_told_freezes_nothing():
+    two = gate({"id": "refusal", "kind": "paired_binary", "margin": 0.05}, ESCALATION | {"margin": None, "dry_run": True})
+    drifted = [it for number in range(300) for it in pair(number, LATE, LATE, production=CALM)]
+    assert judged(drifted, two).decision == "promote"
+
+
+def test_a_verdict_with_a_reason_that_is_none_of_the_list_is_refused():
+    written = encode(judged(traces(5)))
+    assert decode(Verdict, written) == judged(traces(5))
+    with pytest.raises(RecordError, match="Invalid enum value 'because'"):
+        decode(Verdict, written.replace(b'"underpowered"', b'"because"'))
+    assert set(get_args(ReasonCode)) == set(REASONS)
 
 
 # -- order ------------------------------------------------------------------------------------------------------------

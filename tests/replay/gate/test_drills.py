@@ -49,6 +49,12 @@ def test_a_gate_that_fails_is_told_why(name, the_gate, told):
     assert (report.result, told in report.words) == ("failed", True), report
 
 
+@pytest.mark.parametrize("name", ["escalation", "candidate fails"])
+def test_control_a_margin_of_one_lets_everything_through_and_fails(name):
+    report = run_drill(DRILL[name], gate(ESCALATION | {"margin": 1}))
+    assert (report.result, report.decision) == ("failed", "promote")
+
+
 @pytest.mark.parametrize("name", ["tool swap", "slow tail", "metric outage"])
 def test_what_a_gate_does_not_measure_is_not_covered_and_not_passed(name):
     assert run_drill(DRILL[name], gate()).result == "not covered"

@@ -13,8 +13,8 @@ from replay.comparison import Source, replace
 from replay.gate.docket import Docket
 from replay.gate.equals import equals, scales_of
 from replay.gate.evidence import Evidence
-from replay.gate.staged import TOPIC, staged
 from replay.gate.questions import DIFFERENCES
+from replay.gate.staged import TOPIC, staged
 
 METRICS = (
     {"id": "escalation", "kind": "paired_binary", "margin": 0.05},

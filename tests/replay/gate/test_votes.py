@@ -16,7 +16,7 @@ LATE, CALM = side(escalates=True), side()
 
 def vote(comparisons, the_gate=None):
     box = Ballotbox(the_gate or gate())
-    return box.count([ballot_of(comparison, box.signals) for comparison in comparisons])
+    return box.count([ballot_of(comparison, box.signals, box.gate.timeout_ns) for comparison in comparisons])
 
 
 def ends(comparisons, the_gate=None, row=0):
@@ -52,6 +52,19 @@ def test_unless_the_baselines_failed_in_the_same_way():
     otherwise = [replace(ours, disposition="over_budget"), replace(theirs, disposition="infra_error")]
     assert ends(otherwise) == (0, 1)  # nothing is known of the baseline
     assert not vote(otherwise).failed_alike
+
+
+def test_a_replay_that_took_longer_than_the_gate_waits_has_failed_unless_its_twin_did_too():
+    patient, hurried = gate(), gate(replay_timeout="60s")
+    slow, quick = side(ms=60_001), side(ms=60_000)
+    assert ends(pair(1, slow, quick), patient) == (0, 0)
+    assert ends(pair(1, slow, quick), hurried) == (1, 1)
+    assert vote(pair(1, slow, quick), hurried).failure == "timed_out"
+    assert ends(pair(1, slow, slow), hurried) == (0, 0)
+    assert vote(pair(1, slow, slow), hurried).failed_alike
+    assert ends([replace(it, disposition="over_budget") if it.lane == "candidate" else it for it in pair(1, slow, slow)], hurried) == (0, 1)
+    assert ends(pair(1, side(ms=None), side(ms=None)), hurried) == (0, 0)  # nobody knows how long it took
+    assert ends([compared(1, replay=slow, lane_probability=0.0)], hurried) == (1, 1)  # it is the bundle's doing
 
 
 def test_a_replay_of_which_no_record_came_has_failed():

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judged import compared
+from judged import ESCALATION, compared, gate
 from replay.comparison import CallRecord, EvidenceLine, Flag, Side, replace
 from replay.report.headline import headline
 from replay.report.html import html_report
 from replay.report.markdown import FOLDS, MAX_CHARACTERS, code, markdown_report, told
-from replay.report.measures import STANDINGS
+from replay.report.measures import STANDINGS, metric_words
 from replay.verdict import REASONS, Decision, Reason, Standing
 from replay.verdict_words import NAMES
 from reported import escalating, judged, parsed, told_of
@@ -148,3 +148,18 @@ def test_many_bad_pairs_do_not_burst_a_comment():
     assert comment.count("<details>") == FOLDS
     assert "10 more pairs" in comment
     assert "report.html" in comment
+
+
+def test_what_is_only_told_has_nothing_that_is_tolerated():
+    told = [
+        {"id": "binary", "kind": "paired_binary", "signal": "escalation", "dry_run": True},
+        {"id": "bounded", "kind": "paired_bounded", "signal": "escalation", "dry_run": True},
+        {"id": "slow", "kind": "paired_exceedance", "signal": "latency_ms", "threshold_ms": 200, "dry_run": True},
+        {"id": "never", "kind": "zero_tolerance", "signal": "escalation", "dry_run": True},
+    ]
+    comparisons = escalating(3)
+    verdict = judged(comparisons, gate(ESCALATION, *told))
+    assert {words.tolerated for words in metric_words(verdict)[1:]} == {"anything: it is only told"}
+    written = told_of(comparisons, verdict=verdict)
+    assert b"it is only told" in html_report(written)
+    assert "it is only told" in markdown_report(written)
