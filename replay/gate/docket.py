@@ -51,6 +51,20 @@ class Run(NamedTuple):
             comparison.not_exercised,
         )
 
+    @classmethod
+    def judged(cls, verdict: Verdict) -> Run:
+        """Whom a verdict is about."""
+        return cls(
+            verdict.run_id, verdict.baseline, verdict.candidate, verdict.comparator_set, verdict.not_exercised
+        )
+
+    def has(self, comparison: Comparison) -> bool:
+        """Whether a comparison is of this run. Recordings that name several bundles are compared as one release."""
+        other = Run.of(comparison)
+        if comparison.mode == "recorded":
+            return (other.run_id, other.comparator_set) == (self.run_id, self.comparator_set)
+        return other._replace(not_exercised=self.not_exercised) == self
+
 
 @dataclass(slots=True)
 class PartitionDocket:
@@ -116,7 +130,7 @@ class Docket:
 
     gate: Gate
     run: Run | None = None
-    #: Traces of other bundles, of the other mode and of other runs are no evidence.
+    #: Traces of other bundles, of the other mode, of other runs, and of other releases under this one's name are none.
     ignored: int = 0
     complete: bool = False
     _box: Ballotbox = field(init=False)
@@ -136,7 +150,7 @@ class Docket:
 
     def counts(self, comparison: Comparison) -> bool:
         """Whether a comparison can be evidence in this run."""
-        ours = self.run is None or comparison.run_id == self.run.run_id
+        ours = self.run is None or self.run.has(comparison)
         return ours and comparison.admitted_as == "baseline" and comparison.mode in (self.gate.mode, "recorded")
 
     def advance(self, topic: str, partition: int, offset: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from judged import ESCALATION, compared, gate, pair, side
 from replay.comparison import Source, replace
+from replay.gate.audit import refold
 from replay.gate.docket import Docket
 from replay.gate.evidence import Differences, Evidence
 from replay.report.words import headline
@@ -102,6 +103,23 @@ def test_comparisons_of_another_run_are_no_evidence():
             docket.enter(comparison)
     docket.finish()
     assert (docket.run.run_id, docket.ignored, docket.verdict(now=None).conversations) == ("other", 4, 1)
+
+
+@pytest.mark.parametrize("other", [{"candidate": "d"}, {"baseline": "a"}, {"comparator_set": "comparators/9"}])
+def test_another_release_under_the_same_run_is_no_evidence(other):
+    ours, theirs = traces(40), traces(40, worse=40, **other)
+    docket = Docket(gate())
+    for comparison in (ours[0], *theirs, *ours[1:]):
+        docket.enter(comparison)
+    docket.finish()
+    verdict = docket.verdict(now=None)
+    assert (docket.ignored, verdict) == (80, judged(ours))
+    assert refold(verdict, [*theirs, *ours]) == verdict
+
+
+def test_recordings_may_name_several_bundles():
+    recorded = [replace(it, mode="recorded", candidate=f"recorded:{it.source.offset % 3}#x") for it in traces(30)]
+    assert judged(recorded).conversations == 30
 
 
 def test_a_metric_that_needs_a_lane_holds_without_one():
