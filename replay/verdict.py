@@ -91,11 +91,14 @@ class SliceFinding(Record, frozen=True, kw_only=True):
 
 
 class Prefix(Record, frozen=True, kw_only=True):
-    """What was counted: everything of this partition below `offset`."""
+    """What was counted: everything of this partition below `offset`. `first`: where the first comparison of it stands;
+    null when there is none, or the verdict is of a program that did not say.
+    """
 
     topic: str
     partition: Offset
     offset: Offset
+    first: Offset | None = None
 
 
 class Verdict(Record, frozen=True, kw_only=True):

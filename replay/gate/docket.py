@@ -1,8 +1,9 @@
 """Comparisons of one run in, a verdict out: the whole gate without I/O.
 
 Per source partition, comparisons wait until a watermark says that everything before them is there; then they are
-taken in source order, trace by trace. Of comparisons with one id the first counts. What stands behind the watermark,
-however bad it looks, has no say yet.
+taken in source order, trace by trace. Of comparisons with one id the first in the order of the partition counts; a
+trace belongs to one partition, and in two it is two. What stands behind the watermark, however bad it looks, has no
+say yet.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from replay.gate.evidence import Evidence
 from replay.gate.vote import Ballotbox
 from replay.planning import Planner
 from replay.verdict import Prefix, Verdict, verdict_id
-
-_SECOND_NS = 1_000_000_000
 
 
 class Run(NamedTuple):
@@ -68,12 +67,13 @@ class Run(NamedTuple):
 
 @dataclass(slots=True)
 class PartitionDocket:
-    """One source partition of one run."""
+    """One source partition of one run. `first`: the offset of the first comparison whose turn has come."""
 
     box: Ballotbox
     conversations: Conversations
     evidence: Evidence
     position: int = 0
+    first: int | None = None
     duplicates: int = 0
     _waiting: dict[int, dict[str, Ballot]] = field(default_factory=dict)
 
@@ -102,6 +102,8 @@ class PartitionDocket:
             return
         self.position = offset
         due = sorted(number for number in self._waiting if number < offset)
+        if self.first is None and due:
+            self.first = due[0]
         self._fold(over for number in due for turn in _turns(self._waiting.pop(number)) for over in self._enter(turn))
 
     def finish(self) -> None:
@@ -201,8 +203,8 @@ class Docket:
             placebo=tuple(facts.placebo),
             slices=slices,
             slices_examined=examined,
-            first_at=evidence.first_at,
-            last_at=evidence.last_at,
+            first_at=evidence.times.first,
+            last_at=evidence.times.last,
             seconds_to_decision=_seconds_left(facts),
             emitted_at=now,
             late_turns=sum(partition.conversations.late for partition in self._partitions.values()),
@@ -211,7 +213,9 @@ class Docket:
 
     def _prefixes(self) -> tuple[Prefix, ...]:
         each = sorted(self._partitions.items())
-        return tuple(Prefix(topic=topic, partition=number, offset=it.position) for (topic, number), it in each)
+        return tuple(
+            Prefix(topic=topic, partition=number, first=it.first, offset=it.position) for (topic, number), it in each
+        )
 
     def partition(self, topic: str, number: int) -> PartitionDocket:
         """The docket of one source partition, made when it is first asked for."""
@@ -223,7 +227,6 @@ class Docket:
 
 def _facts(gate: Gate, run: Run, evidence: Evidence, *, complete: bool) -> Facts:
     log_e, heaviest = evidence.log_e_rollback()
-    known = evidence.first_at is not None and evidence.last_at is not None
     return Facts(
         gate=gate,
         metrics=evidence.metrics(),
@@ -238,7 +241,7 @@ def _facts(gate: Gate, run: Run, evidence: Evidence, *, complete: bool) -> Facts
         guessed=evidence.guessed,
         complete=complete,
         not_exercised=run.not_exercised,
-        seconds=((evidence.last_at or 0) - (evidence.first_at or 0)) / _SECOND_NS if known else 0.0,
+        seconds=evidence.times.seconds,
     )
 
 

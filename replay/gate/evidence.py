@@ -18,6 +18,7 @@ from comparators.multiplicity import familywise
 from comparators.spec import Ints
 from replay.gate.config import Alpha, Gate, Metric
 from replay.gate.slices import Slices
+from replay.gate.times import Times
 from replay.gate.vote import Ends, Vote
 from replay.verdict import MetricEvidence, Standing
 
@@ -25,8 +26,7 @@ _BINS = 2 * STEPS + 1
 _EXEMPLARS = 5
 #: What is kept beside the counts.
 _KEPT = (
-    "conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned", "first_at", "last_at",
-    "uncalibrated", "exemplars",
+    "conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned", "uncalibrated", "exemplars",
 )  # fmt: skip
 #: Ends of what a difference may be: the candidate's best case and its worst.
 _BEST, _WORST = 0, 1
@@ -69,8 +69,7 @@ class Evidence:
     excused: int = 0
     guessed: int = 0
     laned: int = 0
-    first_at: int | None = None
-    last_at: int | None = None
+    times: Times = field(default_factory=Times)
     uncalibrated: list[bool] = field(default_factory=list)
     exemplars: list[list[str]] = field(default_factory=list)
     unknown: Ints = field(init=False)
@@ -106,8 +105,7 @@ class Evidence:
         self.hits += other.hits
         for name in ("conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self._see(other.first_at)
-        self._see(other.last_at)
+        self.times.merge(other.times)
         self.uncalibrated = [ours or theirs for ours, theirs in zip(self.uncalibrated, other.uncalibrated, strict=True)]
         self.exemplars = [sorted({*a, *b})[:_EXEMPLARS] for a, b in zip(self.exemplars, other.exemplars, strict=True)]
 
@@ -116,12 +114,13 @@ class Evidence:
         kept = {name: getattr(self, name) for name in _KEPT}
         counts = {name: _sparse(getattr(self, name).counts) for name in ("candidate", "placebo")}
         per_metric = {"unknown": self.unknown.tolist(), "hits": self.hits.tolist()}
-        return msgspec.msgpack.encode({**kept, **per_metric, **counts, "slices": self.slices.dump()})
+        others = {"times": self.times, "slices": self.slices.dump()}
+        return msgspec.msgpack.encode({**kept, **per_metric, **counts, **others})
 
     @classmethod
     def load(cls, gate: Gate, data: bytes) -> Evidence:
         found = msgspec.msgpack.decode(data)
-        evidence = cls(gate, **{name: found[name] for name in _KEPT})
+        evidence = cls(gate, times=Times(**found["times"]), **{name: found[name] for name in _KEPT})
         evidence.unknown, evidence.hits = (np.array(found[name], np.int64) for name in ("unknown", "hits"))
         for name in ("candidate", "placebo"):
             places_, numbers = found[name]
@@ -229,16 +228,12 @@ class Evidence:
         self.laned += vote.laned
         self.unknown += vote.unknown
         self.hits += vote.hits
-        self._see(vote.at)
+        if vote.at is not None:
+            self.times.see(vote.at)
         for row in np.flatnonzero(vote.uncalibrated).tolist():
             self.uncalibrated[row] = True
         for row in np.flatnonzero(vote.difference.valid & (vote.difference.low > 0)).tolist():
             self.exemplars[row] = sorted({*self.exemplars[row], vote.exemplar})[:_EXEMPLARS]
-
-    def _see(self, at: int | None) -> None:
-        if at is not None:
-            self.first_at = at if self.first_at is None else min(self.first_at, at)
-            self.last_at = at if self.last_at is None else max(self.last_at, at)
 
 
 def _band(metric: Metric, best: Ints, worst: Ints, alpha: Alpha) -> tuple[float, float]:

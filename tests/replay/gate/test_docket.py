@@ -88,7 +88,7 @@ def test_too_few_are_held_and_told_how_many_are_needed():
     needed = verdict.metrics[0].more_pairs
     assert judged(traces(60 + needed)).decision == "promote"
     assert judged(traces(60 + needed - 5)).decision == "hold"
-    assert verdict.seconds_to_decision == pytest.approx(needed * 59 / 60)
+    assert verdict.seconds_to_decision == pytest.approx(needed * 59 / 60, rel=0.1)
 
 
 def test_no_evidence_of_harm_promotes_nobody():
@@ -222,7 +222,7 @@ def test_how_much_may_fail_alike_is_a_share_of_what_has_both_lanes():
 def test_a_plan_of_pairs_counts_pairs_and_so_does_the_time_left():
     verdict = judged(sampled_lane(200), gate(max_pairs=150))
     assert [reason.code for reason in verdict.reasons] == ["underpowered"]
-    assert verdict.seconds_to_decision == pytest.approx(verdict.metrics[0].more_pairs * 199 / 40, rel=0.03)
+    assert verdict.seconds_to_decision == pytest.approx(verdict.metrics[0].more_pairs * 199 / 40, rel=0.06)
     assert judged(sampled_lane(200), gate(max_pairs=40)).reasons[-1].code == "stale_stream"
 
 
