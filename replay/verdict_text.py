@@ -61,7 +61,11 @@ def _slice(found: SliceFinding, metric: MetricEvidence) -> str:
 def _votes(verdict: Verdict) -> str:
     against = "the baseline lane" if verdict.calibrated else "production, without a baseline lane: uncalibrated"
     told = [f"{verdict.conversations:,} conversations voted, each against {against}"]
-    counts = ((verdict.failed, "had a failed replay"), (verdict.guessed, "met a stub that had to guess"))
+    counts = (
+        (verdict.failed, "had a failed replay"),
+        (verdict.guessed, "met a stub that had to guess"),
+        (verdict.unseen, "more, the next of each partition, have not ended and were taken for what proves least"),
+    )
     told += [f"{count:,} {words}" for count, words in counts if count]
     return "; ".join(told)
 

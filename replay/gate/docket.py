@@ -4,6 +4,18 @@ Per source partition, comparisons wait until a watermark says that everything be
 taken in source order, trace by trace. Of comparisons with one id the first in the order of the partition counts; a
 trace belongs to one partition, and in two it is two. What stands behind the watermark, however bad it looks, has no
 say yet.
+
+The watermark itself depends on outcomes: it stops before the first record that has not ended, and how soon one ends
+may depend on how it ends. A prefix that stops short of the slow ones is no sample, and over many partitions it misleads
+many times. With that record it is one. Whether the first n - 1 records have ended by now is known from themselves, so
+the number of records up to and including the first unfinished one is a stopping time of the partition's sequence, and
+what is bet on them has the guarantee of optional stopping, at every look: an expected value of at most 1, and so has
+the product over partitions, as long as the time that a replay takes tells nothing of the records behind it. What the
+unfinished record came to is not known. It is taken at that end which proves least: a difference of -1 where harm is to
+be proved and of +1 where safety is, for every metric and partition, whether or not a record waits there; less would
+claim an outcome that nobody has seen. It has no part in counts, means and slices. A run that is complete has none.
+Said is this of traces that stand alone. A conversation of several turns votes when its partition has gone on by `idle`,
+far behind the watermark, whose place then tells next to nothing of it.
 """
 
 from __future__ import annotations
@@ -166,8 +178,8 @@ class Docket:
             partition.finish()
 
     def evidence(self) -> Evidence:
-        """The sum over all partitions."""
-        total = Evidence(self.gate)
+        """The sum over all partitions, beside what nobody has seen: the record at the position of each."""
+        total = Evidence(self.gate, unseen=0 if self.complete else len(self._partitions))
         for _, partition in sorted(self._partitions.items()):
             total.merge(partition.evidence)
         return total
@@ -180,7 +192,8 @@ class Docket:
         facts = _facts(gate, self.run, evidence, complete=self.complete)
         decision, reasons = decide(facts)
         prefixes = self._prefixes()
-        slices, examined = evidence.slices.findings(gate, evidence.uncalibrated)
+        uncalibrated = [evidence.is_uncalibrated(row) for row in range(len(gate.metrics))]
+        slices, examined = evidence.slices.findings(gate, uncalibrated)
         return Verdict(
             verdict_id=verdict_id(self.run.run_id, gate.digest, prefixes, complete=self.complete),
             **self.run._asdict(),
@@ -192,6 +205,7 @@ class Docket:
             complete=self.complete,
             conversations=evidence.conversations,
             turns=evidence.turns,
+            unseen=evidence.unseen,
             failed=evidence.failed,
             failed_alike=evidence.failed_alike,
             excused=evidence.excused,
