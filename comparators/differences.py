@@ -81,13 +81,17 @@ def certifiable(worst: Ints, alpha: float) -> float | None:
     return _last(lambda margin: log_e_safe(worst, margin) >= log(1.0 / alpha), SCALE[-2:0:-1])
 
 
-def more_pairs(worst: Ints, margin: float, alpha: float) -> int | None:
-    """How many more differences, in the same proportions, would certify the margin; null when a billion would not."""
+def more_pairs(worst: Ints, margin: float, alpha: float, *, unseen: int = 0) -> int | None:
+    """How many more differences, in the same proportions, would certify the margin; null when a billion would not.
+
+    `unseen` differences are taken for 1 each, and stay as many.
+    """
     total = int(worst.sum())
     shares = worst / max(total, 1)
+    beside = unseen * (SCALE == 1.0)
 
     def suffice(more: int) -> bool:
-        return log_e_safe(shares * (total + more), margin) >= log(1.0 / alpha)
+        return log_e_safe(shares * (total + more) + beside, margin) >= log(1.0 / alpha)
 
     if not total or not suffice(_FOREVER):
         return None

@@ -169,14 +169,15 @@ class _Job:
         async for comparison in published(self.order.settings, run_id=self.plan.run_id, since_ms=self.plan.made_ms):
             if comparison.comparison_id not in self._done:
                 worker.spent.take_up(comparison)
-                self._observe(comparison)
+            self._observe(comparison)
 
     def _observe(self, comparison: Comparison) -> None:
+        """The summary counts what comes first, the gate what stands first in the source: it sees copies, too."""
+        if self.docket is not None:
+            self.docket.enter(comparison)
         if comparison.comparison_id not in self._done:
             self._done.add(comparison.comparison_id)
             self.summary.add(comparison)
-            if self.docket is not None:
-                self.docket.enter(comparison)
         self._progress.advance(1, line=self._passed, summary=self.summary)
 
     def _pass(self, outcome: str) -> None:

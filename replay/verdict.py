@@ -33,7 +33,7 @@ REASONS: Mapping[ReasonCode, str] = {
     "inconclusive": "no decision within the plan, and the gate says to roll back then",
     "no_evidence": "no conversation has voted yet",
     "underpowered": "more conversations are needed",
-    "uncalibrated": "a metric can only be judged beside a baseline lane, and there was none",
+    "uncalibrated": "a metric can only be judged beside a baseline lane",
     "blind_metric": "a metric could not be measured often enough",
     "stub_gap": "stubs had to guess, and the verdict depends on what they guessed",
     "missing_replays": "too many replays failed for reasons that say nothing about the candidate",
@@ -57,7 +57,7 @@ class MetricEvidence(Record, frozen=True, kw_only=True):
     `mean`: the mean difference. `log_e_harm`, `log_e_safe`: natural logs of the e-values against "no worse than the
     margin" and "worse than the margin". `band`: where the mean lies, each end with confidence 1 - alpha at any time, of
     roll back the lower one and of promote the upper one. `certifiable`: the smallest margin that could be certified.
-    `more_pairs`: still needed, as far as can be said.
+    `more_pairs`: still needed, as far as can be said. `uncalibrated`: conversations without the lane that it takes.
     """
 
     id: str
@@ -69,6 +69,7 @@ class MetricEvidence(Record, frozen=True, kw_only=True):
     margin: float
     pairs: Count
     unknown: Count = 0
+    uncalibrated: Count = 0
     mean: tuple[float, float] | None = None
     log_e_harm: tuple[float, float] = (0.0, 0.0)
     log_e_safe: tuple[float, float] = (0.0, 0.0)
@@ -118,11 +119,14 @@ class Target(Record, frozen=True, kw_only=True):
 
 
 class Prefix(Record, frozen=True, kw_only=True):
-    """What was counted: everything of this partition below `offset`."""
+    """What was counted: everything of this partition below `offset`. `first`: where the first comparison of it stands;
+    null when there is none, or the verdict is of a program that did not say.
+    """
 
     topic: str
     partition: Offset
     offset: Offset
+    first: Offset | None = None
 
 
 class Verdict(Record, frozen=True, kw_only=True):
@@ -142,6 +146,8 @@ class Verdict(Record, frozen=True, kw_only=True):
     """Whether the run was over, so that conversations that were open have voted, too."""
     conversations: Count
     turns: Count = 0
+    unseen: Count = 0
+    """Records that have not ended, one for each partition: taken for that difference which proves least."""
     late_turns: Count = 0
     open_conversations: Count = 0
     failed: Count = 0

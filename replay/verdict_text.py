@@ -93,7 +93,11 @@ def _votes(verdict: Verdict) -> str:
     recorded = "what today's release did in production: uncalibrated, there is no baseline lane"
     against = "today's release, run a second time (the baseline lane)" if verdict.calibrated else recorded
     told = [f"{verdict.conversations:,} conversations voted, the candidate against {against}"]
-    counts = ((verdict.failed, "had a failed replay"), (verdict.guessed, "met a stub that had to guess"))
+    counts = (
+        (verdict.failed, "had a failed replay"),
+        (verdict.guessed, "met a stub that had to guess"),
+        (verdict.unseen, "more, the next of each partition, have not ended and were taken for what proves least"),
+    )
     told += [f"{count:,} {words}" for count, words in counts if count]
     return "; ".join(told)
 

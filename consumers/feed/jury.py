@@ -16,7 +16,7 @@ import msgspec
 from replay.comparison import Comparison, Watermark
 from replay.gate.ballot import Ballot
 from replay.gate.config import Gate
-from replay.gate.conversations import Changes
+from replay.gate.conversations import Changes, Step
 from replay.gate.docket import Docket, PartitionDocket, Run
 from replay.gate.evidence import Evidence
 from replay.gate.target import with_certificate
@@ -34,6 +34,18 @@ class _Where(NamedTuple):
     partition: int
 
 
+class _Kept(NamedTuple):
+    """What is kept of it beside ballots and votes: its row, behind `_Where`."""
+
+    first: int | None
+    position: int
+    clock: int
+    doubted_at: int | None
+    doubted_from: int | None
+    late: int
+    evidence: bytes
+
+
 @dataclass(slots=True)
 class Jury:
     """Used inside the store's transactions. After one that failed, `load` brings back what the file has."""
@@ -49,12 +61,11 @@ class Jury:
     # -- what came in -------------------------------------------------------------------------------------------
 
     def enter(self, comparison: Comparison) -> None:
-        """A comparison that was not counted before."""
-        docket = self._docket(comparison.run_id)
+        """Every comparison, as it comes: the docket knows which of those with one id counts."""
+        docket, source = self._docket(comparison.run_id), comparison.source
         if docket.counts(comparison):
-            source = comparison.source
             self._partition(_Where(comparison.run_id, source.topic, source.partition))
-            docket.enter(comparison)
+        docket.enter(comparison)
 
     def advance(self, mark: Watermark) -> None:
         where = _Where(mark.run_id, mark.topic, mark.partition)
@@ -108,8 +119,8 @@ class Jury:
         partition.conversations.changes = Changes()
         written: dict[str, list[tuple[object, ...]]] = {
             _ENTER: [(*where, it.offset, it.comparison_id, msgspec.msgpack.encode(it)) for it in changes.entered],
-            _TAKE: [(clock, *where, offset) for offset, clock in changes.taken.items()],
-            _DROP: [(*where, offset) for offset in changes.dropped],
+            _TAKE: [(clock, *where, *place) for place, clock in changes.taken.items()],
+            _DROP: [(*where, *place) for place in changes.dropped],
             _VOTE: [(*where, digest) for digest in changes.closed],
         }
         for statement, rows in written.items():
@@ -118,8 +129,10 @@ class Jury:
 
     def _keep_partition(self, where: _Where, partition: PartitionDocket) -> None:
         talks, docket = partition.conversations, self._docket(where.run_id)
-        row = (*where, partition.position, talks.clock, talks.late, partition.evidence.dump())
-        self.database.execute("INSERT OR REPLACE INTO dockets VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        reached = (partition.first, partition.position)
+        clocks = (talks.clock, *(talks.doubted or (None, None)))
+        row = (*where, *reached, *clocks, talks.late, partition.evidence.dump())
+        self.database.execute("INSERT OR REPLACE INTO dockets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         if docket.run is not None:
             self.database.execute(
                 "INSERT OR REPLACE INTO runs VALUES (?, ?)", (where.run_id, msgspec.msgpack.encode(docket.run))
@@ -143,12 +156,15 @@ class Jury:
             self._docket(run_id).run = msgspec.msgpack.decode(run, type=Run)
             self._due.add(run_id)
         for row in self.database.execute("SELECT * FROM dockets").fetchall():
-            self._restore(_Where(*row[:3]), *row[3:])
+            self._restore(_Where(*row[:3]), _Kept(*row[3:]))
 
-    def _restore(self, where: _Where, position: int, clock: int, late: int, evidence: bytes) -> None:
+    def _restore(self, where: _Where, kept: _Kept) -> None:
         partition = self._docket(where.run_id).partition(where.topic, where.partition)
-        partition.position, partition.evidence = position, Evidence.load(self.gate, evidence)
-        partition.conversations.clock, partition.conversations.late = clock, late
+        partition.first, partition.position = kept.first, kept.position
+        partition.evidence = Evidence.load(self.gate, kept.evidence)
+        partition.conversations.clock, partition.conversations.late = kept.clock, kept.late
+        if kept.doubted_at is not None and kept.doubted_from is not None:
+            partition.conversations.doubted = Step(kept.doubted_at, kept.doubted_from)
         voted = self.database.execute(_VOTED, where).fetchall()
         partition.conversations.restore((digest for (digest,) in voted), self._taken(where))
         for ballot in self._waiting(where):
@@ -175,8 +191,9 @@ class Jury:
 
 
 _ENTER = "INSERT OR IGNORE INTO ballots VALUES (?, ?, ?, ?, ?, ?, NULL)"
-_TAKE = "UPDATE ballots SET clock = ? WHERE run_id = ? AND topic = ? AND partition = ? AND source_offset = ?"
-_DROP = "DELETE FROM ballots WHERE run_id = ? AND topic = ? AND partition = ? AND source_offset = ?"
+_BALLOT = "WHERE run_id = ? AND topic = ? AND partition = ? AND source_offset = ? AND comparison_id = ?"
+_TAKE = f"UPDATE ballots SET clock = ? {_BALLOT}"  # noqa: S608 - our own words
+_DROP = f"DELETE FROM ballots {_BALLOT}"  # noqa: S608
 _VOTE = "INSERT OR IGNORE INTO voted VALUES (?, ?, ?, ?)"
 _LAST_WORDS = "SELECT value FROM verdicts WHERE seq IN (SELECT max(seq) FROM verdicts GROUP BY run_id)"
 _VOTED = "SELECT digest FROM voted WHERE run_id = ? AND topic = ? AND partition = ?"

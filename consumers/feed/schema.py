@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: Raised with every change of the tables.
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -56,8 +56,9 @@ CREATE TABLE voted (
   PRIMARY KEY (run_id, topic, partition, digest)
 ) WITHOUT ROWID;
 CREATE TABLE dockets (
-  run_id TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, position INTEGER NOT NULL,
-  clock INTEGER NOT NULL, late INTEGER NOT NULL, evidence BLOB NOT NULL, PRIMARY KEY (run_id, topic, partition)
+  run_id TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, first INTEGER,
+  position INTEGER NOT NULL, clock INTEGER NOT NULL, doubted_at INTEGER, doubted_from INTEGER, late INTEGER NOT NULL,
+  evidence BLOB NOT NULL, PRIMARY KEY (run_id, topic, partition)
 ) WITHOUT ROWID;
 CREATE TABLE runs (run_id TEXT PRIMARY KEY, run BLOB NOT NULL) WITHOUT ROWID;
 -- One row per change of mind; the last one of a run is kept up to date. `told`: whether the topic has it.

@@ -175,7 +175,14 @@ class Store:
         elif isinstance(found, RecordError):
             self._refuse(record, found)
             batch.outcomes["refused"] += 1
-        elif self._is_new(record, found):
+        else:
+            self._compare(batch, record, found)
+
+    def _compare(self, batch: _Batch, record: Received, found: Comparison) -> None:
+        """Sums count what comes first, the gate what stands first in the source: it sees copies, too."""
+        if self.jury is not None:
+            self.jury.enter(found)
+        if self._is_new(record, found):
             self._count(batch, record, found)
         else:
             batch.outcomes["duplicate"] += 1
@@ -193,8 +200,6 @@ class Store:
         self._last_seq += 1
         line = line_of(comparison, record, self._last_seq)
         self._keep(line, series, record.value)
-        if self.jury is not None:
-            self.jury.enter(comparison)
         batch.outcomes["folded"] += 1
         batch.comparisons.append(comparison)
         batch.events.append(Event(kind="comparison", seq=line.seq, data=msgspec.json.encode(line), line=line))

@@ -8,7 +8,7 @@ from math import isclose
 from replay.comparison import Comparison
 from replay.exact_json import Json, loads
 from replay.gate.config import Gate, gate_from
-from replay.gate.docket import Docket
+from replay.gate.docket import Docket, Run
 from replay.verdict import Verdict
 from replay.wire import encode
 
@@ -20,18 +20,19 @@ _DATED = frozenset({"emitted_at", "rollback_target.certified_at"})
 
 def refold(verdict: Verdict, comparisons: Iterable[Comparison], gate: Gate | None = None) -> Verdict | None:
     """The verdict on the same prefix of the same run, by its own gate or another one; null without comparisons."""
-    docket = Docket(gate or gate_from(verdict.gate))
+    docket, any_of_it = Docket(gate or gate_from(verdict.gate), Run.judged(verdict)), False
     ends = {(prefix.topic, prefix.partition): prefix.offset for prefix in verdict.prefixes}
     for comparison in comparisons:
         source = comparison.source
         within = source.offset < ends.get((source.topic, source.partition), 0)
         if comparison.run_id == verdict.run_id and within:
             docket.enter(comparison)
+            any_of_it = True
     for (topic, partition), offset in ends.items():
         docket.advance(topic, partition, offset)
     if verdict.complete:
         docket.finish()
-    return docket.verdict(now=None)
+    return docket.verdict(now=None) if any_of_it else None
 
 
 def differences(one: Verdict, other: Verdict) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
+from typing import TypeGuard
 
 from replay.comparison import Comparison, Lane
 from replay.gate.signals import Reading, Signal
@@ -96,12 +97,15 @@ def _failure(comparison: Comparison, timeout_ns: int | None) -> str | None:
 
 
 def _served_at(comparison: Comparison) -> int | None:
-    """Null for a time that no clock could have told, and never later than the record was made: one time from the
-    future would close every conversation.
-    """
-    known = (comparison.production_started_at, _nanoseconds(comparison.source.timestamp_ms))
-    at = min((time for time in known if time is not None), default=None)
-    return at if at is not None and 0 <= at < _END_OF_TIME else None
+    """Never later than its record was made, or than we replayed it. Null where no clock could have told the time."""
+    told = (comparison.production_started_at, _nanoseconds(comparison.source.timestamp_ms))
+    known = [time for time in told if _is_time(time)]
+    replayed = [time for time in (comparison.replayed_at,) if _is_time(time)]
+    return min((*known, *replayed)) if known else None
+
+
+def _is_time(nanoseconds: int | None) -> TypeGuard[int]:
+    return nanoseconds is not None and 0 < nanoseconds < _END_OF_TIME
 
 
 def _nanoseconds(milliseconds: int | None) -> int | None:

@@ -215,7 +215,8 @@ class Slices(_Model):
 
 
 class Gate(_Model):
-    """A whole gate. Durations are texts such as "30m".
+    """A whole gate. Durations are texts such as "30m", and times are those at which production served its requests: the
+    plan's `max_wait`, too, goes on with the traffic and never by the wall clock.
 
     `replay_timeout`: a replay that spends longer than this inside the model has failed.
     """

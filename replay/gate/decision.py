@@ -107,9 +107,16 @@ def _not_exercised(facts: Facts) -> Iterator[Reason]:
 
 
 def _uncalibrated(facts: Facts) -> Iterator[Reason]:
-    names = [metric.id for metric in facts.metrics if metric.votes and metric.standing == "uncalibrated"]
-    if names:
-        yield _reason("uncalibrated", "replay a share of the traces with the baseline too: --lane-share 0.2", *names)
+    found = [metric for metric in facts.metrics if metric.votes and metric.standing == "uncalibrated"]
+    if found:
+        yield _without_a_lane(found)
+
+
+def _without_a_lane(metrics: Sequence[MetricEvidence]) -> Reason:
+    most = max(metrics, key=lambda metric: metric.uncalibrated)
+    counted = f"{most.uncalibrated:,} of {most.uncalibrated + most.pairs:,} conversations had none to be judged beside"
+    advice = "replay a share of the traces with the baseline too: --lane-share 0.2"
+    return _reason("uncalibrated", counted, *(metric.id for metric in metrics), advice=advice)
 
 
 def _missing(facts: Facts) -> Iterator[Reason]:
@@ -206,6 +213,9 @@ def _open(facts: Facts, voting: Sequence[MetricEvidence]) -> Iterator[Reason]:
     short = [metric for metric in unproved if metric.log_e_safe[0] < threshold and metric not in never]
     if short:
         yield from _underpowered(facts, short)
+        alone = [metric for metric in short if metric.uncalibrated]
+        if alone:
+            yield _without_a_lane(alone)
     elif not facts.guessed and not never:
         found = "the verdict depends on values that are unknown, however few"
         yield _reason("blind_metric", found, *(metric.id for metric in unproved), advice="record them")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from replay.comparison import Comparison
 from replay.gate.audit import differences
 from replay.gate.config import gate_from
-from replay.gate.docket import Docket
+from replay.gate.docket import Docket, Run
 from replay.verdict import MetricEvidence, Verdict
 
 
@@ -38,7 +38,7 @@ class Retelling:
     _offsets: dict[tuple[str, int], set[int]] = field(default_factory=lambda: defaultdict(set))
 
     def __post_init__(self) -> None:
-        self._docket = Docket(gate_from(self.verdict.gate))
+        self._docket = Docket(gate_from(self.verdict.gate), Run.judged(self.verdict))
         self._ends = {(prefix.topic, prefix.partition): prefix.offset for prefix in self.verdict.prefixes}
 
     def add(self, comparison: Comparison) -> None:

@@ -1,8 +1,21 @@
 """Comparisons of one run in, a verdict out: the whole gate without I/O.
 
 Per source partition, comparisons wait until a watermark says that everything before them is there; then they are
-taken in source order, trace by trace. Of comparisons with one id the first counts. What stands behind the watermark,
-however bad it looks, has no say yet.
+taken in source order, trace by trace. Of comparisons with one id the first in the order of the partition counts; a
+trace belongs to one partition, and in two it is two. What stands behind the watermark, however bad it looks, has no
+say yet.
+
+The watermark itself depends on outcomes: it stops before the first record that has not ended, and how soon one ends
+may depend on how it ends. A prefix that stops short of the slow ones is no sample, and over many partitions it misleads
+many times. With that record it is one. Whether the first n - 1 records have ended by now is known from themselves, so
+the number of records up to and including the first unfinished one is a stopping time of the partition's sequence, and
+what is bet on them has the guarantee of optional stopping, at every look: an expected value of at most 1, and so has
+the product over partitions, as long as the time that a replay takes tells nothing of the records behind it. What the
+unfinished record came to is not known. It is taken at that end which proves least: a difference of -1 where harm is to
+be proved and of +1 where safety is, for every metric and partition, whether or not a record waits there; less would
+claim an outcome that nobody has seen. It has no part in counts, means and slices. A run that is complete has none.
+Said is this of traces that stand alone. A conversation of several turns votes when its partition has gone on by `idle`,
+far behind the watermark, whose place then tells next to nothing of it.
 """
 
 from __future__ import annotations
@@ -23,8 +36,6 @@ from replay.gate.target import target_of
 from replay.gate.vote import Ballotbox
 from replay.planning import Planner
 from replay.verdict import Prefix, Target, Verdict, verdict_id
-
-_SECOND_NS = 1_000_000_000
 
 
 class Run(NamedTuple):
@@ -53,15 +64,30 @@ class Run(NamedTuple):
             comparison.not_exercised,
         )
 
+    @classmethod
+    def judged(cls, verdict: Verdict) -> Run:
+        """Whom a verdict is about."""
+        return cls(
+            verdict.run_id, verdict.baseline, verdict.candidate, verdict.comparator_set, verdict.not_exercised
+        )
+
+    def has(self, comparison: Comparison) -> bool:
+        """Whether a comparison is of this run. Recordings that name several bundles are compared as one release."""
+        other = Run.of(comparison)
+        if comparison.mode == "recorded":
+            return (other.run_id, other.comparator_set) == (self.run_id, self.comparator_set)
+        return other._replace(not_exercised=self.not_exercised) == self
+
 
 @dataclass(slots=True)
 class PartitionDocket:
-    """One source partition of one run."""
+    """One source partition of one run. `first`: the offset of the first comparison whose turn has come."""
 
     box: Ballotbox
     conversations: Conversations
     evidence: Evidence
     position: int = 0
+    first: int | None = None
     duplicates: int = 0
     _waiting: dict[int, dict[str, Ballot]] = field(default_factory=dict)
 
@@ -90,6 +116,8 @@ class PartitionDocket:
             return
         self.position = offset
         due = sorted(number for number in self._waiting if number < offset)
+        if self.first is None and due:
+            self.first = due[0]
         self._fold(over for number in due for turn in _turns(self._waiting.pop(number)) for over in self._enter(turn))
 
     def finish(self) -> None:
@@ -118,7 +146,7 @@ class Docket:
 
     gate: Gate
     run: Run | None = None
-    #: Traces of other bundles, of the other mode and of other runs are no evidence.
+    #: Traces of other bundles, of the other mode, of other runs, and of other releases under this one's name are none.
     ignored: int = 0
     complete: bool = False
     _box: Ballotbox = field(init=False)
@@ -139,7 +167,7 @@ class Docket:
 
     def counts(self, comparison: Comparison) -> bool:
         """Whether a comparison can be evidence in this run."""
-        ours = self.run is None or comparison.run_id == self.run.run_id
+        ours = self.run is None or self.run.has(comparison)
         return ours and comparison.admitted_as == "baseline" and comparison.mode in (self.gate.mode, "recorded")
 
     def advance(self, topic: str, partition: int, offset: int) -> None:
@@ -153,8 +181,8 @@ class Docket:
             partition.finish()
 
     def evidence(self) -> Evidence:
-        """The sum over all partitions."""
-        total = Evidence(self.gate)
+        """The sum over all partitions, beside what nobody has seen: the record at the position of each."""
+        total = Evidence(self.gate, unseen=0 if self.complete else len(self._partitions))
         for _, partition in sorted(self._partitions.items()):
             total.merge(partition.evidence)
         return total
@@ -168,7 +196,8 @@ class Docket:
         facts = _facts(gate, self.run, evidence, still_open, complete=self.complete)
         decision, reasons = decide(facts)
         prefixes = self._prefixes()
-        slices, examined = evidence.slices.findings(gate, evidence.uncalibrated)
+        uncalibrated = [evidence.is_uncalibrated(row) for row in range(len(gate.metrics))]
+        slices, examined = evidence.slices.findings(gate, uncalibrated)
         return Verdict(
             verdict_id=verdict_id(self.run.run_id, gate.digest, prefixes, complete=self.complete),
             **self.run._asdict(),
@@ -181,6 +210,7 @@ class Docket:
             complete=self.complete,
             conversations=evidence.conversations,
             turns=evidence.turns,
+            unseen=evidence.unseen,
             failed=evidence.failed,
             failed_alike=evidence.failed_alike,
             excused=evidence.excused,
@@ -192,8 +222,8 @@ class Docket:
             placebo=tuple(facts.placebo),
             slices=slices,
             slices_examined=examined,
-            first_at=evidence.first_at,
-            last_at=evidence.last_at,
+            first_at=evidence.times.first,
+            last_at=evidence.times.last,
             seconds_to_decision=_seconds_left(facts),
             emitted_at=now,
             late_turns=sum(partition.conversations.late for partition in self._partitions.values()),
@@ -202,7 +232,9 @@ class Docket:
 
     def _prefixes(self) -> tuple[Prefix, ...]:
         each = sorted(self._partitions.items())
-        return tuple(Prefix(topic=topic, partition=number, offset=it.position) for (topic, number), it in each)
+        return tuple(
+            Prefix(topic=topic, partition=number, first=it.first, offset=it.position) for (topic, number), it in each
+        )
 
     def partition(self, topic: str, number: int) -> PartitionDocket:
         """The docket of one source partition, made when it is first asked for."""
@@ -218,7 +250,6 @@ def _target(gate: Gate, run: Run) -> Target:
 
 def _facts(gate: Gate, run: Run, evidence: Evidence, still_open: int, *, complete: bool) -> Facts:
     log_e, heaviest = evidence.log_e_rollback()
-    known = evidence.first_at is not None and evidence.last_at is not None
     return Facts(
         gate=gate,
         metrics=evidence.metrics(),
@@ -236,7 +267,7 @@ def _facts(gate: Gate, run: Run, evidence: Evidence, still_open: int, *, complet
         guessed=evidence.guessed,
         complete=complete,
         not_exercised=run.not_exercised,
-        seconds=((evidence.last_at or 0) - (evidence.first_at or 0)) / _SECOND_NS if known else 0.0,
+        seconds=evidence.times.seconds,
     )
 
 

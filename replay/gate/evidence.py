@@ -18,6 +18,7 @@ from comparators.multiplicity import familywise
 from comparators.spec import Ints
 from replay.gate.config import Alpha, Gate, Metric
 from replay.gate.slices import Slices
+from replay.gate.times import Times
 from replay.gate.vote import Ends, Vote
 from replay.verdict import MetricEvidence, Standing
 
@@ -25,8 +26,8 @@ _BINS = 2 * STEPS + 1
 _EXEMPLARS = 5
 #: What is kept beside the counts.
 _KEPT = (
-    "conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned", "first_at", "last_at",
-    "uncalibrated", "exemplars", "missing",
+    "conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned", "uncalibrated", "exemplars",
+    "missing",
 )  # fmt: skip
 _PER_METRIC = ("unknown", "hits", "lane_hits")
 #: Ends of what a difference may be: the candidate's best case and its worst.
@@ -57,12 +58,24 @@ class Differences:
     def pairs(self, metric: int) -> int:
         return int(self.counts[metric, _BEST].sum())
 
+    def beside(self, metric: int, unseen: int, value: int) -> Ints:
+        """Both ends of a metric and `unseen` differences of `value`, -1 or 1, more: int64[2, bins]."""
+        both: Ints = self.counts[metric].copy()
+        both[:, STEPS + value * STEPS] += unseen
+        return both
+
 
 @dataclass(slots=True)
 class Evidence:
-    """All that a gate knows, beside what is still open. Everything adds up."""
+    """All that a gate knows, beside what is still open. Everything adds up.
+
+    `unseen` is no part of the sum, and neither folded nor kept: records of which nobody knows yet what they came to
+    (see `replay.gate.docket`). `uncalibrated`: by metric, conversations that no lane stood beside and that it could not
+    be judged in without one. Both may be anything: in every e-value each of them is the difference that proves least.
+    """
 
     gate: Gate
+    unseen: int = 0
     conversations: int = 0
     turns: int = 0
     failed: int = 0
@@ -70,9 +83,8 @@ class Evidence:
     excused: int = 0
     guessed: int = 0
     laned: int = 0
-    first_at: int | None = None
-    last_at: int | None = None
-    uncalibrated: list[bool] = field(default_factory=list)
+    times: Times = field(default_factory=Times)
+    uncalibrated: list[int] = field(default_factory=list)
     exemplars: list[list[str]] = field(default_factory=list)
     #: Classes of the failures that say nothing about the candidate.
     missing: dict[str, int] = field(default_factory=dict)
@@ -85,7 +97,7 @@ class Evidence:
 
     def __post_init__(self) -> None:
         metrics = len(self.gate.metrics)
-        self.uncalibrated = self.uncalibrated or [False] * metrics
+        self.uncalibrated = self.uncalibrated or [0] * metrics
         self.exemplars = self.exemplars or [[] for _ in range(metrics)]
         self.unknown, self.hits, self.lane_hits = (np.zeros(metrics, np.int64) for _ in range(3))
         self.candidate, self.placebo = Differences.none(metrics), Differences.none(metrics)
@@ -113,9 +125,8 @@ class Evidence:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for failure, count in other.missing.items():
             self.missing[failure] = self.missing.get(failure, 0) + count
-        self._see(other.first_at)
-        self._see(other.last_at)
-        self.uncalibrated = [ours or theirs for ours, theirs in zip(self.uncalibrated, other.uncalibrated, strict=True)]
+        self.times.merge(other.times)
+        self.uncalibrated = [ours + theirs for ours, theirs in zip(self.uncalibrated, other.uncalibrated, strict=True)]
         self.exemplars = [sorted({*a, *b})[:_EXEMPLARS] for a, b in zip(self.exemplars, other.exemplars, strict=True)]
 
     def dump(self) -> bytes:
@@ -123,12 +134,13 @@ class Evidence:
         kept = {name: getattr(self, name) for name in _KEPT}
         counts = {name: _sparse(getattr(self, name).counts) for name in ("candidate", "placebo")}
         per_metric = {name: getattr(self, name).tolist() for name in _PER_METRIC}
-        return msgspec.msgpack.encode({**kept, **per_metric, **counts, "slices": self.slices.dump()})
+        others = {"times": self.times, "slices": self.slices.dump()}
+        return msgspec.msgpack.encode({**kept, **per_metric, **counts, **others})
 
     @classmethod
     def load(cls, gate: Gate, data: bytes) -> Evidence:
         found = msgspec.msgpack.decode(data)
-        evidence = cls(gate, **{name: found[name] for name in _KEPT if name in found})
+        evidence = cls(gate, times=Times(**found["times"]), **{name: found[name] for name in _KEPT})
         for name in _PER_METRIC:
             setattr(evidence, name, np.array(found[name], np.int64))
         for name in ("candidate", "placebo"):
@@ -144,7 +156,7 @@ class Evidence:
     def placebo_metrics(self) -> tuple[MetricEvidence, ...]:
         """The same of the bundle in production against itself; metrics that were measured, and have a margin, only."""
         rows = [row for row, metric in enumerate(self.gate.metrics) if metric.has_margin and self.placebo.pairs(row)]
-        return tuple(_placebo(self.gate.metrics[row], self.placebo, row) for row in rows)
+        return tuple(_placebo(self.gate.metrics[row], self.placebo, row, self.unseen) for row in rows)
 
     def log_e_rollback(self) -> tuple[tuple[float, float], str | None]:
         """Of the weighted mean of the harm e-values of all metrics that vote, at both ends, and which weighs most.
@@ -171,6 +183,11 @@ class Evidence:
             each += [metric.log_e_harm[0], metric.log_e_safe[0]] if metric.margin else [metric.log_e_harm[0]]
         return _log_sum([value - log(len(each)) for value in each]) if each else 0.0
 
+    def is_uncalibrated(self, row: int) -> bool:
+        """Whether a metric lacks a lane in more conversations than may be unknown."""
+        alone, pairs = self.uncalibrated[row], self.candidate.pairs(row)
+        return alone > 0 and (not pairs or alone > self.gate.missing.max_unknown_rate * (alone + pairs))
+
     def _worse(self) -> list[bool]:
         """Which metrics are proved to be worse than their margin: those that vote all together, others by themselves.
 
@@ -188,9 +205,10 @@ class Evidence:
 
     def _metric(self, row: int, metric: Metric, *, worse: bool) -> MetricEvidence:
         best, worst = self.candidate.counts[row]
-        alpha, pairs = self.gate.alpha, int(best.sum())
+        alpha, pairs, unseen = self.gate.alpha, int(best.sum()), self._unseen(row)
+        harmful, safest = (self.candidate.beside(row, unseen, value) for value in (-1, 1))
         asked = pairs > 0 and metric.has_margin
-        safe = (log_e_safe(best, metric.tolerated), log_e_safe(worst, metric.tolerated)) if asked else (0.0, 0.0)
+        safe = (log_e_safe(safest[_BEST], metric.tolerated), log_e_safe(safest[_WORST], metric.tolerated))
         harm = self._harm(row, metric)
         return MetricEvidence(
             id=metric.id,
@@ -202,30 +220,35 @@ class Evidence:
             margin=metric.tolerated,
             pairs=pairs,
             unknown=int(self.unknown[row]),
+            uncalibrated=self.uncalibrated[row],
             mean=(mean(best) or 0.0, mean(worst) or 0.0) if pairs else None,
             log_e_harm=harm,
             log_e_safe=safe,
-            band=_band(metric, best, worst, alpha) if pairs else None,
-            certifiable=certifiable(worst, alpha.promote) if pairs else None,
-            more_pairs=more_pairs(worst, metric.tolerated, alpha.promote) if asked else None,
+            band=_band(metric, harmful[_BEST], safest[_WORST], alpha) if pairs else None,
+            certifiable=certifiable(safest[_WORST], alpha.promote) if pairs else None,
+            more_pairs=more_pairs(worst, metric.tolerated, alpha.promote, unseen=unseen) if asked else None,
             hits=int(self.hits[row]),
             lane_hits=int(self.lane_hits[row]),
             exemplars=tuple(self.exemplars[row]),
         )
 
     def _harm(self, row: int, metric: Metric) -> tuple[float, float]:
-        best, worst = self.candidate.counts[row]
-        if not best.any() or self.uncalibrated[row] or not metric.has_margin:
+        if not metric.has_margin:
             return 0.0, 0.0
+        best, worst = self.candidate.beside(row, self._unseen(row), -1)
         return log_e_harm(best, metric.tolerated), log_e_harm(worst, metric.tolerated)
 
     def _standing(self, row: int, pairs: int, safe: tuple[float, float], *, worse: bool) -> Standing:
-        if not pairs:
-            return "uncalibrated" if self.uncalibrated[row] else "not_measured"
         if worse:
             return "beyond_margin"
-        proved = safe[_WORST] >= -log(self.gate.alpha.promote)
-        return "within_margin" if proved and not self.uncalibrated[row] else "open"
+        if self.is_uncalibrated(row):
+            return "uncalibrated"
+        if not pairs:
+            return "not_measured"
+        return "within_margin" if safe[_WORST] >= -log(self.gate.alpha.promote) else "open"
+
+    def _unseen(self, row: int) -> int:
+        return self.unseen + self.uncalibrated[row]
 
     # -- counting -----------------------------------------------------------------------------------------------
 
@@ -242,16 +265,12 @@ class Evidence:
         self.lane_hits += vote.lane_hits
         if vote.failure is not None and (vote.failed_alike or vote.excused):
             self.missing[vote.failure] = self.missing.get(vote.failure, 0) + 1
-        self._see(vote.at)
+        if vote.at is not None:
+            self.times.see(vote.at)
         for row in np.flatnonzero(vote.uncalibrated).tolist():
-            self.uncalibrated[row] = True
+            self.uncalibrated[row] += 1
         for row in np.flatnonzero(vote.difference.valid & (vote.difference.low > 0)).tolist():
             self.exemplars[row] = sorted({*self.exemplars[row], vote.exemplar})[:_EXEMPLARS]
-
-    def _see(self, at: int | None) -> None:
-        if at is not None:
-            self.first_at = at if self.first_at is None else min(self.first_at, at)
-            self.last_at = at if self.last_at is None else max(self.last_at, at)
 
 
 def _band(metric: Metric, best: Ints, worst: Ints, alpha: Alpha) -> tuple[float, float]:
@@ -270,10 +289,11 @@ def _stacked(votes: Sequence[Ends]) -> Ends:
     return Ends(*(np.array(rows) for rows in zip(*votes, strict=True)))
 
 
-def _placebo(metric: Metric, differences: Differences, row: int) -> MetricEvidence:
+def _placebo(metric: Metric, differences: Differences, row: int, unseen: int) -> MetricEvidence:
     """`log_e_harm` is evidence that it is worse than itself by more than the margin, `log_e_safe` that it is better."""
     best, worst = differences.counts[row]
-    worse, better = log_e_harm(best, metric.tolerated), log_e_safe(worst, -metric.tolerated)
+    worse = log_e_harm(differences.beside(row, unseen, -1)[_BEST], metric.tolerated)
+    better = log_e_safe(differences.beside(row, unseen, 1)[_WORST], -metric.tolerated)
     return MetricEvidence(
         id=metric.id,
         kind=metric.kind,

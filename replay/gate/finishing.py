@@ -13,10 +13,14 @@ IN_FLIGHT = 500
 
 
 class Finished(NamedTuple):
-    """The comparisons of one conversation, as they come; everything below the offset `below` has come by then."""
+    """The comparisons of one conversation, as they come; everything below the offset `below` has come by then.
+
+    `at`: in seconds since the first one began.
+    """
 
     comparisons: tuple[Comparison, ...]
     below: int
+    at: float = 0.0
 
 
 def as_they_finish(
@@ -37,6 +41,6 @@ def as_they_finish(
         while below in done:
             done.discard(below)
             below += 1
-        yield Finished(it, below)
+        yield Finished(it, below, now)
         for begun, begins in islice(source, 1):
             heappush(flying, (now + seconds(begins), begun, begins))

@@ -10,8 +10,11 @@ from msgspec.structs import replace
 from consumers import window_command
 from consumers.stream import Committed, Partition, StreamError
 from consumers.window import Window, recall, request_of, resolve
+from consumers.window_command import _Job
 from judged import gate, pair, side
+from replay.comparison import Source
 from replay.errors import UsageError
+from replay.gate.audit import refold
 from replay.gate.docket import Docket
 
 P, Q = Partition("traces", 0), Partition("traces", 1)
@@ -31,6 +34,20 @@ class Cluster:
 
     async def group_offsets(self, group, partitions):
         return self.kept
+
+
+def test_its_gate_sees_copies_and_counts_the_first_in_the_source():
+    """The later one has ended first. What the summary counts is what came first."""
+    at = [Source(topic="traces", offset=offset) for offset in (5, 2)]
+    records = [replace(it, source=at[0]) for it in pair(1, side(escalates=True))] + [replace(it, source=at[1]) for it in pair(1)]
+    job = _Job(None, None, Docket(gate()))
+    for record in records:
+        job._observe(record)
+    job.docket.finish()
+    verdict = job.docket.verdict(now=None)
+    assert (verdict.conversations, verdict.late_turns, verdict.metrics[0].mean) == (1, 1, (0.0, 0.0))
+    assert refold(verdict, records) == verdict
+    assert job.summary.folds["candidate", "free"].dispositions.total() == 1
 
 
 async def test_a_window_is_from_its_first_record_to_before_the_first_one_after_it():

@@ -15,6 +15,7 @@ from consumers.stream import Partition, Received
 from judged import gate, pair, side
 from replay.comparison import Comparison, Score, Side, Source, Watermark, replace
 from replay.errors import UsageError
+from replay.gate.audit import refold
 from replay.gate.docket import Docket
 from replay.verdict import Target, Verdict
 from replay.wire import decode, encode
@@ -118,6 +119,86 @@ def test_delivered_twice_it_counts_once(tmp_path):
     store.fold(received(records))
     store.fold(received(records, len(records)))
     assert latest(store)[0] == plain(records)
+    store.close()
+
+
+def at(offset, number, ours, *, partition=0, **fields):
+    source = Source(topic="traces", partition=partition, offset=offset)
+    return [replace(it, source=source) for it in pair(number, ours, CALM, **fields)]
+
+
+def up_to(offset, partition=0):
+    return Watermark(run_id="run", topic="traces", partition=partition, offset=offset)
+
+
+def turn(offset, number, second, conversation, ours=CALM):
+    return at(offset, number, ours, conversation_id=conversation, production_started_at=second * SECOND)
+
+
+#: Copies of a trace, and what comes of them: votes, late turns, the mean difference.
+COPIES = {
+    "in two partitions it is two": (
+        [*at(0, 1, CALM), *at(0, 1, LATE, partition=1), up_to(1), up_to(1, 1)], (2, 0, 0.5),
+    ),
+    "the later one ends first": ([*at(5, 1, LATE), *at(2, 1, CALM), up_to(6)], (1, 1, 0.0)),
+    "the later one comes when the first has voted": (
+        [*at(0, 1, LATE), up_to(1), *at(5, 1, CALM), up_to(6)], (1, 1, 1.0),
+    ),
+    "of a turn, while its conversation is open": (
+        [
+            *turn(0, 1, 1, "a"), *turn(1, 9, 3, "b"), *turn(2, 1, 3, "a", LATE), *turn(3, 8, 4, "b"),
+            *turn(4, 2, 5, "a", LATE), *turn(5, 7, 50, "z"), *turn(6, 6, 51, "z"), up_to(7),
+        ],
+        (2, 1, 0.0),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("records", "expected"), COPIES.values(), ids=COPIES)
+@pytest.mark.parametrize("at_a_time", [1, 100])
+def test_whoever_folds_counts_the_first_of_all_copies_in_the_order_of_the_partition(tmp_path, records, expected, at_a_time):
+    store = opened(tmp_path)
+    for start in range(0, len(records), at_a_time):
+        store.fold(received(records[start : start + at_a_time], start))
+        store.close()
+        store = opened(tmp_path)
+    store.judge()
+    verdict = latest(store)[0]
+    assert (verdict.conversations, verdict.late_turns, verdict.metrics[0].mean) == (*expected[:2], (expected[2],) * 2)
+    assert verdict == plain(records) == refold(verdict, [it for it in records if isinstance(it, Comparison)])
+    store.close()
+
+
+def test_restarts_change_nothing_of_clocks_that_are_wrong_and_turns_that_come_again(tmp_path):
+    """Doubted steps, times that nobody tells, copies and quiet hours; every record is folded by another start."""
+    chance, records = random.Random(5), []
+    for number in range(80):
+        second = 1_000_000 + number + 40 * (number // 20)
+        told = chance.choice([second] * 6 + [None, 1, second + 10**6])
+        fields = {"conversation_id": f"c{number // 3}", "production_started_at": None if told is None else told * SECOND}
+        records += at(number, number - chance.randrange(2), LATE if number % 5 == 0 else CALM, **fields)
+        records.append(up_to(number + 1))
+    store, one = opened(tmp_path), Docket(GATE)
+    for number, record in enumerate(records):
+        store.fold(received([record], number))
+        store.close()
+        store = opened(tmp_path)
+        one.enter(record) if isinstance(record, Comparison) else one.advance("traces", 0, record.offset)
+        if number % 30 == 29:
+            store.judge()
+            assert latest(store)[0] == replace_time(one.verdict(now=None)), number
+    assert one.verdict(now=None).conversations > 20
+    assert one.partition("traces", 0).conversations.duplicates > 10
+    store.close()
+
+
+def test_another_release_under_the_same_run_is_no_evidence_and_the_audit_agrees(tmp_path):
+    records = [*at(0, 1, CALM), *at(1, 2, LATE, candidate="d"), *at(2, 3, CALM), up_to(3)]
+    store = opened(tmp_path)
+    store.fold(received(records))
+    (verdict,) = latest(store)
+    assert (verdict.candidate, verdict.conversations, verdict.metrics[0].mean) == ("c", 2, (0.0, 0.0))
+    assert refold(verdict, [it for it in reversed(records) if isinstance(it, Comparison)]) == verdict
     store.close()
 
 

@@ -17,7 +17,7 @@ from replay.gate.docket import Docket
 from replay.gate.earlier import earlier
 from replay.gate.equals import equals
 from replay.gate.plan import POWER, plan_of
-from replay.gate.vote import DIFFERENCES
+from replay.gate.questions import DIFFERENCES, Terms
 
 LATE, CALM = side(escalates=True), side()
 MISMATCH = {"id": "tool_mismatch", "kind": "paired_binary", "margin": 0.05}
@@ -187,7 +187,8 @@ def test_minutes_of_staff_are_events_times_prices():
     the_gate = gate(minutes, minutes={"escalation": 12.0})
     chance, (metric,) = random.Random(1), the_gate.metrics
     drawn = [equals(the_gate, {}, chance) for _ in range(20_000)]
-    differences = [DIFFERENCES[metric.kind](metric, *(12 * lane["staff_minutes"] for lane in it[:2])) for it in drawn]
+    minutes = 12.0 * np.array([[lane["staff_minutes"] for lane in it[:2]] for it in drawn])
+    differences = DIFFERENCES[metric.kind](Terms.of([metric]), minutes[:, :1], minutes[:, 1:])[:, 0]
     staged = counted(np.array(differences), "up")
     needed = pairs_to_certify(staged / staged.sum(), 0.0, 0.05, POWER)
     planned = plan_of(the_gate).metrics[0].likely_pairs
