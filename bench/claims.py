@@ -128,7 +128,7 @@ def unsupported(side: ClaimSide, answer: Recorded, production: ClaimSide | None 
 def supported(answer: Recorded) -> list[Judged]:
     """The writes it claims and has made."""
     said = {told.text: claims_in(told.text, answer.lexicon) for told in answer.side.answers}
-    claims = judged(answer.side, said)
+    claims = judged(answer.side, said, answer.lexicon)
     return [it for it in claims if it.verdict is Verdict.SUPPORTED and it.claim.tools <= answer.writes]
 
 
