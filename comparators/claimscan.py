@@ -133,7 +133,7 @@ def claims_of(sentence: Sentence, lexicon: Lexicon, *, loose: bool = True) -> tu
     words = tokens(sentence.text)
     clause = Clause(words, [word.lower() for word in words], lexicon.language)
     told = list(_told(clause, lexicon))
-    return tuple(_claims_at(told, clause, sentence, lexicon, loose=loose)) if told else ()
+    return tuple(_claims_at(told, clause, sentence, loose=loose)) if told else ()
 
 
 class _Told(NamedTuple):
@@ -154,7 +154,7 @@ def _told(clause: Clause, lexicon: Lexicon) -> Iterator[_Told]:
 
 
 def _claims_at(
-    told: list[_Told], clause: Clause, sentence: Sentence, lexicon: Lexicon, *, loose: bool
+    told: list[_Told], clause: Clause, sentence: Sentence, *, loose: bool
 ) -> Iterable[Claim]:
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
@@ -186,9 +186,7 @@ class _Near(NamedTuple):
     before: frozenset[str]
 
 
-def _read(
-    readings: list[Reading], near: _Near, form: Form, sentence: Sentence, *, loose: bool
-) -> Iterator[Claim]:
+def _read(readings: list[Reading], near: _Near, form: Form, sentence: Sentence, *, loose: bool) -> Iterator[Claim]:
     """What is claimed: of the readings whose objects the verb is about, else loosely of them all."""
     meant = [it for it in readings if _is_its_verb(it, near)]
     about = [(it, objects) for it in meant if (objects := _objects(it, near))]

@@ -21,6 +21,8 @@ from comparators.sentences import words_in
 
 #: Sides with longer answers are not judged.
 MAX_CHARS = 100_000
+#: Characters of a value that says what to do.
+_LONGEST_ORDER = 60
 
 
 class Deed(NamedTuple):
@@ -167,7 +169,11 @@ def _implied(claim: Claim, took_effect: Sequence[Deed], lexicon: Lexicon) -> Ver
 
 
 def _tells_of(deed: Deed, names: frozenset[str]) -> bool:
-    return any(not names.isdisjoint(words_in(text)) for text in (*deed.orders, deed.result))
+    """Whether a write was told to act so, or says that it did. Prose that it passes on says nothing of itself."""
+    if deed.effect is not Effect.WRITE:
+        return False
+    orders = (text for text in deed.orders if len(text) <= _LONGEST_ORDER)
+    return any(not names.isdisjoint(words_in(text)) for text in (*orders, deed.result))
 
 
 def _brings(deed: Deed, names: frozenset[str], lexicon: Lexicon) -> bool:

@@ -134,9 +134,7 @@ def _add(
 _Named: TypeAlias = tuple[str, Reading]
 
 
-def _readings(
-    words: ToolWords, name: ToolName, things_of_all: frozenset[str], language: Language
-) -> Iterator[_Named]:
+def _readings(words: ToolWords, name: ToolName, things_of_all: frozenset[str], language: Language) -> Iterator[_Named]:
     own = [Verb.of(verb) for verb in dict.fromkeys(_with_synonyms(name.verbs, language))]
     stated = [verb for phrase in words.verbs for verb in _stated(phrase, language)]
     objects = name.things | heads(words.objects, language)
@@ -198,7 +196,10 @@ def _all_nominals(verbs: Iterable[Verb]) -> frozenset[str]:
 def _names(verbs: Iterable[Verb], language: Language) -> frozenset[str]:
     """What the act is called in a call or its result."""
     return frozenset().union(
-        *(participles(verb.infinitive, language) | nominals(verb.infinitive + verb.particle) | {verb.infinitive} for verb in verbs)
+        *(
+            participles(verb.infinitive, language) | nominals(verb.infinitive + verb.particle) | {verb.infinitive}
+            for verb in verbs
+        )
     )
 
 

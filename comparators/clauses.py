@@ -115,7 +115,9 @@ def _caused(clause: Clause, place: int) -> Form | None:
     for at in range(place - 1, max(place - 1 - _LONGEST_NOUN, 0), -1):
         if low[at] in language.causatives:
             noun = low[at + 1 : place]
-            ours = _is_of_self(low, at, language) or (low[at - 1] in language.have and _is_of_self(low, at - 1, language))
+            ours = _is_of_self(low, at, language) or (
+                low[at - 1] in language.have and _is_of_self(low, at - 1, language)
+            )
             return Form(Tier.TIGHT, Voice.PASSIVE) if ours and noun and noun[0] in language.determiners else None
         if not _is_nominal(low[at], language):
             return None
@@ -135,15 +137,24 @@ def _bare_form(clause: Clause, place: int) -> Form | None:
         return Form(Tier.WIDE, Voice.ACTIVE) if _has_bare_object(clause, place) else None
     ends = not any(word[0].isalnum() for word in low[place + 1 : _end_of_part(low, place)])
     named = before or _cell_before(low, start)
-    stands = ends and _is_noun_alone(named, language) and not _is_told_otherwise(low[max(place - _LONGEST_CLAUSE, 0) : place], language)
+    stands = (
+        ends
+        and _is_noun_alone(named, language)
+        and not _is_told_otherwise(low[max(place - _LONGEST_CLAUSE, 0) : place], language)
+    )
     return Form(Tier.WIDE, Voice.PASSIVE) if stands else None
 
 
 def _start_of_part(low: Sequence[str], place: int) -> int:
     """Where the part of a line begins that holds `place`; 0 is the line."""
     first = max(place - _LONGEST_CLAUSE, 0)
-    at = next((at for at in range(place - 1, first - 1, -1) if low[at] in _PARTS), -1)
+    at = next((at for at in range(place - 1, first - 1, -1) if _parts(low[at])), -1)
     return 0 if not any(word[0].isalnum() for word in low[max(at - _LONGEST_CLAUSE, 0) : at + 1]) else at + 1
+
+
+def _parts(word: str) -> bool:
+    """Whether a token parts a line; a figure may hold the colon behind it."""
+    return word in _PARTS or word[-1] == ":"
 
 
 def _end_of_part(low: Sequence[str], place: int) -> int:
@@ -152,8 +163,8 @@ def _end_of_part(low: Sequence[str], place: int) -> int:
 
 
 def _cell_before(low: Sequence[str], start: int) -> list[str]:
-    """What the cell says that stands before the one at `start`: a row may give the thing and its state apart."""
-    if start < 2 or low[start - 1] != "|":
+    """What stands before the part at `start`: a row, or a label, may give the thing apart from its state."""
+    if start < 2 or low[start - 1][-1] not in "|:":
         return []
     return [word for word in low[_start_of_part(low, start - 1) : start - 1] if word[0].isalnum()]
 
@@ -188,7 +199,7 @@ def _is_told_otherwise(label: Sequence[str], language: Language) -> bool:
     """Whether what stands in front of a part makes it no report of now: a date, a plan, a history, a condition."""
     return any(
         word in language.calendar or word in language.unfinished or word in language.blockers
-        or (word[0].isdigit() and not word.isalnum())
+        or (word[0].isdigit() and not word.rstrip(":,.").isalnum())
         for word in label
     )  # fmt: skip
 
@@ -365,7 +376,7 @@ def _begins_clause(low: Sequence[str], at: int, language: Language) -> bool:
 class Reach(NamedTuple):
     """Where to look for what a verb is about, as places: its subject or direct object, and all that goes with it.
 
-    `behind`: what follows a preposition of the predicate. `refers`: a pronoun stands for what was named before.
+    `predicate`: what follows the verb. `refers`: a pronoun stands for what was named before.
     """
 
     core: range
@@ -393,7 +404,7 @@ def reach_of(clause: Clause, place: int, voice: Voice, *, previous: int, particl
     core = range(ahead.start, _end_of_object(low, ahead, language))
     if any(_stands_alone(low, at, language) for at in core):
         return Reach(window, window, ahead, refers=True)
-    return Reach(core if core else ahead, core if core else ahead, ahead)
+    return Reach(core or ahead, core or ahead, ahead)
 
 
 def part_behind(clause: Clause, predicate: range, preposition: str) -> range:
@@ -415,7 +426,12 @@ def is_head(clause: Clause, at: int) -> bool:
     while at + 1 < len(low) and low[at + 1] in language.fillers:
         at += 1
     word = low[at + 1] if at + 1 < len(low) else "."
-    return not word.isalpha() or not _is_nominal(word, language) or word in language.function_words or _is_adverb(word, language)
+    return not _continues_noun(word, language) or _is_adverb(word, language)
+
+
+def _continues_noun(word: str, language: Language) -> bool:
+    """Whether a word behind a noun, or one of its determiners, can belong to it."""
+    return word[0].isalpha() and word not in language.function_words and _is_nominal(word, language)
 
 
 def _stands_alone(low: Sequence[str], at: int, language: Language) -> bool:
@@ -423,7 +439,7 @@ def _stands_alone(low: Sequence[str], at: int, language: Language) -> bool:
     if low[at] not in language.pronouns:
         return False
     word = low[at + 1] if at + 1 < len(low) else "."
-    return low[at] in ("it", "them", "they") or not word[0].isalnum() or not _is_nominal(word, language) or word in language.function_words
+    return low[at] in ("it", "them", "they") or not (word[0].isdigit() or _continues_noun(word, language))
 
 
 def _end_of_object(low: Sequence[str], ahead: range, language: Language) -> int:

@@ -7,7 +7,7 @@ be another file with the same fields, and other rules of word formation.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -209,9 +209,27 @@ def english() -> Language:
     text = files("comparators").joinpath("data/english.json").read_text(encoding="utf-8")
     fields = json.loads(text)
     irregular = {verb: tuple(forms) for verb, forms in fields.pop("irregular").items()}
-    groups = {name: tuple(map(frozenset, fields.pop(name))) for name in ("synonyms", "same_things")}
-    sets = {name: {word: frozenset(words) for word, words in fields.pop(name).items()} for name in ("phrasal", "brings")}
-    plain = {name: fields.pop(name) for name in ("compounds", "action_nouns")}
-    made_of = tuple(tuple(map(frozenset, parts)) for parts in fields.pop("made_of"))
+    synonyms, same_things = (_groups(fields.pop(name)) for name in ("synonyms", "same_things"))
+    phrasal, brings = (_sets(fields.pop(name)) for name in ("phrasal", "brings"))
+    compounds, action_nouns = fields.pop("compounds"), fields.pop("action_nouns")
+    made_of = tuple(_groups(parts) for parts in fields.pop("made_of"))
     classes = {name: frozenset(words) for name, words in fields.items()}
-    return Language(irregular=irregular, made_of=made_of, **groups, **sets, **plain, **classes)
+    return Language(
+        irregular=irregular,
+        synonyms=synonyms,
+        same_things=same_things,
+        phrasal=phrasal,
+        brings=brings,
+        compounds=compounds,
+        action_nouns=action_nouns,
+        made_of=made_of,
+        **classes,
+    )
+
+
+def _groups(lists: Sequence[Sequence[str]]) -> tuple[frozenset[str], ...]:
+    return tuple(map(frozenset, lists))
+
+
+def _sets(lists: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    return {word: frozenset(words) for word, words in lists.items()}

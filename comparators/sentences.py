@@ -161,4 +161,3 @@ def words_in(text: str) -> list[str]:
 def stated(texts: Iterable[str]) -> frozenset[str]:
     """The words of texts in lower case, and the last ones of names: "is_locked" says locked, "locked_at" does not."""
     return frozenset(word for text in texts for word in _LAST_OF_NAME.findall(text.lower()))
-

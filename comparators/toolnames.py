@@ -133,4 +133,3 @@ def _at(words: Sequence[str], place: int, language: Language) -> _Found:
 
 def _is_verb(word: str, language: Language) -> bool:
     return word in language.verbs or word in language.irregular
-
