@@ -20,14 +20,6 @@ from comparators.wordsearch import Hit, search
 TextClaims: TypeAlias = Mapping[str, Sequence[Claim]]
 
 
-class Asked(NamedTuple):
-    """A text, the lexicon it is read by, and whether loose claims are asked for."""
-
-    text: str
-    lexicon: Lexicon
-    loose: bool
-
-
 class Reader(NamedTuple):
     """What a text is read by: the `id` of a lexicon (they are compared by identity: they are large), and whether
     loose claims are asked for."""
@@ -37,7 +29,7 @@ class Reader(NamedTuple):
 
 
 #: A text, and what it is read by.
-_Distinct: TypeAlias = tuple[str, Reader]
+Asked: TypeAlias = tuple[str, Reader]
 
 #: Characters that are read together. What is known of their sentences is forgotten then, as there may be many claims
 #: in hostile texts; what stays are those of different tools.
@@ -46,13 +38,9 @@ _PORTION = 1 << 20
 _KELVIN = "\u212a"
 
 
-def claims_of_batch(asked: Iterable[Asked]) -> dict[Reader, TextClaims]:
-    """What each text claims by its lexicon. Linear in the texts."""
-    lexicons: dict[int, Lexicon] = {}
-    distinct: dict[_Distinct, None] = {}
-    for text, lexicon, loose in asked:
-        lexicons[id(lexicon)] = lexicon
-        distinct[text, Reader(id(lexicon), loose)] = None
+def claims_of_batch(asked: Iterable[Asked], lexicons: Mapping[int, Lexicon]) -> dict[Reader, TextClaims]:
+    """What each text claims; `lexicons` are those of the readers, by `id`. Linear in the texts."""
+    distinct = dict.fromkeys(asked)
     found: dict[Reader, dict[str, Sequence[Claim]]] = {reader: {} for _, reader in distinct}
     for portion in _portions(distinct):
         for (text, reader), claims in _read(portion, lexicons):
@@ -60,9 +48,9 @@ def claims_of_batch(asked: Iterable[Asked]) -> dict[Reader, TextClaims]:
     return dict(found)
 
 
-def _portions(asked: Iterable[_Distinct]) -> Iterator[list[_Distinct]]:
+def _portions(asked: Iterable[Asked]) -> Iterator[list[Asked]]:
     """Runs of texts of bounded length together, or one text."""
-    portion: list[_Distinct] = []
+    portion: list[Asked] = []
     size = 0
     for each in asked:
         if portion and size + len(each[0]) > _PORTION:
@@ -74,7 +62,7 @@ def _portions(asked: Iterable[_Distinct]) -> Iterator[list[_Distinct]]:
         yield portion
 
 
-def _read(asked: Sequence[_Distinct], lexicons: Mapping[int, Lexicon]) -> list[tuple[_Distinct, Sequence[Claim]]]:
+def _read(asked: Sequence[Asked], lexicons: Mapping[int, Lexicon]) -> list[tuple[Asked, Sequence[Claim]]]:
     wanted = frozenset().union(*(lexicon.wanted for lexicon in lexicons.values()))
     hits = search([text for text, _ in asked], wanted)
     held = [(text, reader, found) for (text, reader), found in zip(asked, hits, strict=True) if found]

@@ -6,6 +6,10 @@ counted apart.
 "Has been cancelled" and, more so, "was cancelled" may tell of a state that was found. They count where a deed is
 expected: its call was made and failed, production made the same claim with support, or the user has just agreed to
 it. Elsewhere the first counts unless a read shows the state; the second does not, and never where a read shows it.
+"I have cancelled" what is no object of any such tool may tell of another deed: it counts only where a call of the tool
+was made and failed, or production claimed it with support.
+
+A generic tool does what its arguments say: their words are claim words of the pair in which it was called.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from comparators.claimbatch import Asked, Reader, TextClaims, claims_of_batch
+from comparators.claimbatch import Reader, TextClaims, claims_of_batch
 from comparators.claimscan import Claim
 from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, is_too_long, judged
 from comparators.claimwords import Lexicon
@@ -31,6 +35,8 @@ EXCERPT = 240
 MAX_LINES = 12
 #: Who agrees does so at once: words, and characters, read of the user's last message.
 _CONSENT_WORDS, _READ_FOR_CONSENT = 4, 200
+#: Acts that a generic tool was told to do in one pair and that are read for claims: each costs its words.
+_MOST_ORDERS = 16
 
 
 #: The `id` of a lexicon, and what generic tools were told to do.
@@ -106,14 +112,20 @@ def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
     short = [not (is_too_long(pair.production) or is_too_long(pair.replay)) for pair in pairs]
     lexicons: dict[_Lent, Lexicon] = {}
     pairs = [_lent(pair, lexicons) if pair.lexicon.generic else pair for pair in pairs]
-    read = [pair for pair, each in zip(pairs, short, strict=True) if each]
-    claims = claims_of_batch(
-        Asked(answer.text, pair.lexicon, _acted(pair)) for pair in read for side in pair[:2] for answer in side.answers
-    )
+    readers = [Reader(id(pair.lexicon), _acted(pair)) for pair in pairs]
+    known = {id(pair.lexicon): pair.lexicon for pair in pairs}
+    asked = [
+        (answer.text, reader)
+        for pair, reader, each in zip(pairs, readers, short, strict=True)
+        if each
+        for side in pair[:2]
+        for answer in side.answers
+    ]
+    claims = claims_of_batch(asked, known)
     nothing: TextClaims = {}
     return [
-        _find(pair, claims.get(Reader(id(pair.lexicon), _acted(pair)), nothing)) if each else None
-        for pair, each in zip(pairs, short, strict=True)
+        _find(pair, claims.get(reader, nothing)) if each else None
+        for pair, reader, each in zip(pairs, readers, short, strict=True)
     ]
 
 
@@ -121,7 +133,8 @@ def _lent(pair: ClaimPair, lexicons: dict[_Lent, Lexicon]) -> ClaimPair:
     """The pair, read by what its generic tools were told to do as well. `lexicons` are those of the batch."""
     generic = pair.lexicon.generic
     told = [(it.tool, text) for side in pair[:2] for it in side.deeds if it.tool in generic for text in it.orders]
-    orders = frozenset((tool, text) for tool, text in told if names_an_act(text, pair.lexicon.language))
+    acts = sorted({(tool, text) for tool, text in told if names_an_act(text, pair.lexicon.language)})
+    orders = frozenset(acts[:_MOST_ORDERS])
     if not orders:
         return pair
     known = id(pair.lexicon), orders
@@ -136,7 +149,7 @@ def _acted(pair: ClaimPair) -> bool:
 
 
 def _find(pair: ClaimPair, claims: TextClaims) -> Findings:
-    production, replay = (judged(side, claims, pair.lexicon) for side in pair[:2])
+    production, replay = judged(pair.production, claims, pair.lexicon), judged(pair.replay, claims, pair.lexicon)
     if not production and not replay:
         return _NOTHING
     language = pair.lexicon.language

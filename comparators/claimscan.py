@@ -39,6 +39,8 @@ from comparators.wordsearch import Hit
 #: Characters of the sentence before, in which a pronoun's noun is looked for.
 _ANTECEDENT = 300
 _REFERRING = re.compile(r"\b(?:it|them|they|this|these|those|both|all)\b", re.IGNORECASE)
+#: Signs in which a part of a line ends, if any is there; a space says that the text goes on.
+_STOPS = (b".", b"!", b"|", b"*", b"_", b"]")
 #: What a loose claim is about.
 _SOMETHING = frozenset(("something",))
 
@@ -114,7 +116,13 @@ def may_tell(hit: Hit, language: Language) -> bool:
     if not (hit.before[:1].isspace() and word.isalpha()) or b"\n" in hit.before[1:]:
         return True
     before = word.lower().decode("ascii")
-    return may_have_form(before, language) or (not hit.after.isspace() and before not in language.others)
+    return may_have_form(before, language) or (_may_end(hit.after) and before not in language.others)
+
+
+def _may_end(after: bytes) -> bool:
+    """Whether a part of a line may end behind a word: at a stop, at a sign beyond ASCII, or with the line."""
+    sign = after.strip()[:1]
+    return not after or not sign.isascii() or sign in _STOPS or b"\n" in after
 
 
 def _holds(text: str, verbs: Set[str]) -> bool:
@@ -189,10 +197,12 @@ class _Near(NamedTuple):
 def _read(readings: list[Reading], near: _Near, form: Form, sentence: Sentence, *, loose: bool) -> Iterator[Claim]:
     """What is claimed: of the readings whose objects the verb is about, else loosely of them all."""
     meant = [it for it in readings if _is_its_verb(it, near)]
-    about = [(it, objects) for it in meant if (objects := _objects(it, near))]
+    reaches = {particle: _reach(near, particle) for particle in {it.particle for it in meant}}
+    about = [(it, objects) for it in meant if (objects := _objects(it, near, reaches[it.particle]))]
     verb = near.clause.low[near.place]
     if about and all(objects.isdisjoint(it.objects) for it, objects in about):
-        about += [(it, about[0][1]) for it in meant if not it.of_action and not _objects(it, near)]
+        named = {it for it, _ in about}
+        about += [(it, about[0][1]) for it in meant if not it.of_action and it not in named]
     if about:
         yield _claim(about, form.tier, verb, sentence.text)
     elif loose and form.tier >= Tier.MIDDLE:
@@ -209,10 +219,13 @@ def _is_its_verb(reading: Reading, near: _Near) -> bool:
     return not behind or behind[0] not in near.clause.language.parting(near.clause.low[near.place])
 
 
-def _objects(reading: Reading, near: _Near) -> frozenset[str]:
+def _reach(near: _Near, particle: str) -> Reach:
+    return reach_of(near.clause, near.place, near.voice, previous=near.previous, particle=particle)
+
+
+def _objects(reading: Reading, near: _Near, reach: Reach) -> frozenset[str]:
     """The objects of a reading that the verb is about."""
     clause = near.clause
-    reach = reach_of(clause, near.place, near.voice, previous=near.previous, particle=reading.particle)
     if reading.of_action:
         heads = (clause.low[at] for at in reach.core if clause.low[at] in reading.objects and is_head(clause, at))
         return frozenset(heads)

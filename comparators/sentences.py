@@ -31,6 +31,8 @@ _PLAIN = (("\u2019", "'"), ("\u2018", "'"), ("\u02bc", "'"), ("*", " "))
 LETTERS_ONLY = bytes(byte | 32 if byte < 128 and chr(byte).isalpha() else 32 for byte in range(256))
 
 _FENCE = "```"
+#: Where a line may go on in the next one.
+_WRAP = re.compile(r"\n(?<=[^\W\d_]\n)(?=[^\W\d_A-Z])")
 #: Signs at the head of a line of a quotation or a table: the next line is another.
 _BLOCKS = (">", "|")
 #: The longest abbreviation, and line that opens or closes a letter.
@@ -101,10 +103,9 @@ def own_words(text: str, language: Language) -> str:
         parts = text.split(_FENCE)
         whole = len(parts) - 1 + len(parts) % 2  # of an odd number of fences the last opens nothing
         text = "\n".join(part for place, part in enumerate(parts) if place % 2 == 0 or place >= whole)
-    if "\n" not in text:
-        return text
-    lines = text.split("\n")
-    return "\n".join(_unwrapped(_without_letters(lines, language) if ",\n" in text else lines))
+    if ",\n" in text:
+        text = "\n".join(_without_letters(text.split("\n"), language))
+    return "\n".join(_unwrapped(text.split("\n"))) if _WRAP.search(text) else text
 
 
 def _without_letters(lines: Sequence[str], language: Language) -> list[str]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparators import claimbatch
-from comparators.claimbatch import Asked, Reader, claims_of_batch, surest
+from comparators.claimbatch import Reader, claims_of_batch, surest
 from comparators.claimscan import claims_in, may_tell
 from comparators.claimwords import Lexicon, ToolWords
 from comparators.clauses import Tier
@@ -57,14 +57,14 @@ def test_what_stands_before_a_word_is_given_from_the_character_before_the_last_w
 @given(st.lists(st.tuples(TEXTS, st.integers(0, len(LEXICONS) - 1), st.booleans()), max_size=6), st.integers(1, 100))
 @settings(max_examples=400, deadline=None)
 def test_a_batch_reads_the_claims_that_each_text_makes_by_its_lexicon(drawn, portion):
-    asked = [Asked(text, LEXICONS[which], loose) for text, which, loose in drawn]
+    asked = [(text, Reader(id(LEXICONS[which]), loose)) for text, which, loose in drawn]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(claimbatch, "_PORTION", portion)
-        found = claims_of_batch(asked)
-    for text, lexicon, loose in asked:
-        every = claims_in(text, lexicon)
+        found = claims_of_batch(asked, {id(lexicon): lexicon for lexicon in LEXICONS})
+    for text, which, loose in drawn:
+        every = claims_in(text, LEXICONS[which])
         meant = every if loose else [claim for claim in every if claim.tier is not Tier.LOOSE]
-        assert found[Reader(id(lexicon), loose)].get(text, ()) == surest(meant)
+        assert found[Reader(id(LEXICONS[which]), loose)].get(text, ()) == surest(meant)
 
 
 def test_the_texts_of_that_check_do_make_claims_and_do_hide_some():
