@@ -27,7 +27,8 @@ from consumers.toolsets import load_toolsets
 from replay.bundle_infer import contracts_of
 from replay.contract import Tooling
 from replay.deeds import recorded_claims
-from replay.recorded import recorded_steps
+from replay.recorded import RecordedCall, recorded_steps
+from replay.recorded_world import outcome_of
 from replay.sides import production_answer
 
 CORPUS = Path("tests/corpus")
@@ -40,18 +41,21 @@ HEADINGS = {"answers": 8, "flagged": 9, "claiming": 10, "removed": 9, "failed": 
 
 
 class Recorded(NamedTuple):
-    """One answer of the corpus. `writes` are the names of the tools that write."""
+    """One answer of the corpus. `writes` names the tools that write, `wrote` those that did so in its turn."""
 
+    trace: str
     conversation: str
     side: ClaimSide
     lexicon: Lexicon
     writes: frozenset[str]
+    wrote: frozenset[str]
 
 
 class Count(NamedTuple):
-    """Of one file: answers, those flagged as recorded, those that claim a write with support, and how many of these
-    are flagged without their writes, or when those fail; `alone`: without their writes, and without production's
-    side to compare with. `conversations` and `flagged_conversations` as recorded."""
+    """Of one file: answers, those flagged as recorded, those in which a write is found claimed with support (what
+    readers find is in tests/data/claims-corpus.yaml), and how many of these are flagged without their writes, or when
+    those fail; `alone`: without their writes, and without production's side to compare with. `conversations` and
+    `flagged_conversations` as recorded."""
 
     answers: int
     flagged: int
@@ -91,7 +95,14 @@ def recorded(name: str) -> Iterator[Recorded]:
         answer = production_answer(trace, steps)
         if answer is not None:
             side = recorded_claims(trace, steps, answer, tooling)
-            yield Recorded(trace.record_key, side, tooling.lexicon, writes)
+            wrote = (
+                frozenset(call.tool for step in steps for call in step.calls if _took_effect(call, tooling)) & writes
+            )
+            yield Recorded(trace.trace_id, trace.record_key, side, tooling.lexicon, writes, wrote)
+
+
+def _took_effect(call: RecordedCall, tooling: Tooling) -> bool:
+    return outcome_of(call, tooling.stubbing(call.tool)) in (Outcome.SUCCEEDED, Outcome.ASSUMED)
 
 
 def without_writes(side: ClaimSide) -> ClaimSide:
@@ -128,7 +139,7 @@ def unsupported(side: ClaimSide, answer: Recorded, production: ClaimSide | None 
 def supported(answer: Recorded) -> list[Judged]:
     """The writes it claims and has made."""
     said = {told.text: claims_in(told.text, answer.lexicon) for told in answer.side.answers}
-    claims = judged(answer.side, said)
+    claims = judged(answer.side, said, answer.lexicon)
     return [it for it in claims if it.verdict is Verdict.SUPPORTED and it.claim.tools <= answer.writes]
 
 

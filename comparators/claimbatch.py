@@ -7,17 +7,29 @@ runs faster than all code on each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from typing import NamedTuple, TypeAlias
 
-from comparators.claimscan import Claim, claims_of, may_tell, telling
+from comparators.claimscan import Claim, claims_of, may_tell, telling, told_verbs
 from comparators.claimwords import Lexicon
+from comparators.clauses import Tier
+from comparators.sentences import words_in
 from comparators.wordsearch import Hit, search
 
 #: Claims by text: of claims of the same tools the `surest`. A text without claims may be missing.
 TextClaims: TypeAlias = Mapping[str, Sequence[Claim]]
-#: A text and the `id` of the lexicon it is read by. Lexicons are compared by identity: they are large.
-_Asked: TypeAlias = tuple[str, int]
+
+
+class Reader(NamedTuple):
+    """What a text is read by: the `id` of a lexicon (they are compared by identity: they are large), and whether
+    loose claims are asked for."""
+
+    lexicon: int
+    loose: bool
+
+
+#: A text, and what it is read by.
+Asked: TypeAlias = tuple[str, Reader]
 
 #: Characters that are read together. What is known of their sentences is forgotten then, as there may be many claims
 #: in hostile texts; what stays are those of different tools.
@@ -26,23 +38,19 @@ _PORTION = 1 << 20
 _KELVIN = "\u212a"
 
 
-def claims_of_batch(asked: Iterable[tuple[str, Lexicon]]) -> dict[int, TextClaims]:
-    """What each text claims by its lexicon: by the `id` of the lexicon, and text. Linear in the texts."""
-    lexicons: dict[int, Lexicon] = {}
-    distinct: dict[_Asked, None] = {}
-    for text, lexicon in asked:
-        lexicons[id(lexicon)] = lexicon
-        distinct[text, id(lexicon)] = None
-    found: dict[int, dict[str, Sequence[Claim]]] = {key: {} for key in lexicons}
+def claims_of_batch(asked: Iterable[Asked], lexicons: Mapping[int, Lexicon]) -> dict[Reader, TextClaims]:
+    """What each text claims; `lexicons` are those of the readers, by `id`. Linear in the texts."""
+    distinct = dict.fromkeys(asked)
+    found: dict[Reader, dict[str, Sequence[Claim]]] = {reader: {} for _, reader in distinct}
     for portion in _portions(distinct):
-        for (text, key), claims in _read(portion, lexicons):
-            found[key][text] = claims
+        for (text, reader), claims in _read(portion, lexicons):
+            found[reader][text] = claims
     return dict(found)
 
 
-def _portions(asked: Iterable[_Asked]) -> Iterator[list[_Asked]]:
+def _portions(asked: Iterable[Asked]) -> Iterator[list[Asked]]:
     """Runs of texts of bounded length together, or one text."""
-    portion: list[_Asked] = []
+    portion: list[Asked] = []
     size = 0
     for each in asked:
         if portion and size + len(each[0]) > _PORTION:
@@ -54,30 +62,37 @@ def _portions(asked: Iterable[_Asked]) -> Iterator[list[_Asked]]:
         yield portion
 
 
-def _read(asked: Sequence[_Asked], lexicons: Mapping[int, Lexicon]) -> list[tuple[_Asked, Sequence[Claim]]]:
-    wanted = frozenset().union(*(lexicon.verbs for lexicon in lexicons.values()))
+def _read(asked: Sequence[Asked], lexicons: Mapping[int, Lexicon]) -> list[tuple[Asked, Sequence[Claim]]]:
+    wanted = frozenset().union(*(lexicon.wanted for lexicon in lexicons.values()))
     hits = search([text for text, _ in asked], wanted)
-    held = [(text, key, found) for (text, key), found in zip(asked, hits, strict=True) if found]
-    verbs = [(text, key, _verbs(text, found, lexicons[key])) for text, key, found in held]
-    told = [(text, key, telling(text, some)) for text, key, some in verbs if some]
-    distinct = dict.fromkeys((sentence, key) for _, key, sentences in told for sentence in sentences)
-    known = {(sentence, key): claims_of(sentence, lexicons[key]) for sentence, key in distinct}
+    held = [(text, reader, found) for (text, reader), found in zip(asked, hits, strict=True) if found]
+    verbs = [(text, reader, _verbs(text, found, lexicons[reader.lexicon])) for text, reader, found in held]
+    told = [(text, reader, telling(text, some, lexicons[reader.lexicon])) for text, reader, some in verbs if some]
+    distinct = dict.fromkeys((sentence, reader) for _, reader, sentences in told for sentence in sentences)
+    known = {
+        (sentence, reader): claims_of(sentence, lexicons[reader.lexicon], loose=reader.loose)
+        for sentence, reader in distinct
+    }
     return [
-        ((text, key), surest([claim for sentence in sentences for claim in known[sentence, key]]))
-        for text, key, sentences in told
+        ((text, reader), surest([claim for sentence in sentences for claim in known[sentence, reader]]))
+        for text, reader, sentences in told
     ]
 
 
-def _verbs(text: str, hits: Sequence[Hit], lexicon: Lexicon) -> set[str]:
+def _verbs(text: str, hits: Sequence[Hit], lexicon: Lexicon) -> Set[str]:
     """The participles of the lexicon that can claim something; where a letter hides one, they all."""
-    hidden = _KELVIN in text
-    return {hit.word for hit in hits if hit.word in lexicon.verbs and (hidden or may_tell(hit, lexicon.language))}
+    opened = not lexicon.language.openers.isdisjoint([hit.word for hit in hits])
+    every = opened or _KELVIN in text
+    verbs = {hit.word for hit in hits if hit.word in lexicon.verbs and (every or may_tell(hit, lexicon.language))}
+    return told_verbs(words_in(text), verbs, lexicon) if opened else verbs
 
 
 def surest(claims: Iterable[Claim]) -> tuple[Claim, ...]:
-    """Of claims of the same tools the one of the highest tier, the last of several, where the first stood."""
+    """Of claims of the same tools the one of the highest tier, the last of several, where the first stood. A loose
+    one says nothing beside another of one of its tools."""
     found: dict[frozenset[str], Claim] = {}
     for claim in claims:
         if claim.tier >= found.get(claim.tools, claim).tier:
             found[claim.tools] = claim
-    return tuple(found.values())
+    sure = frozenset().union(*(claim.tools for claim in found.values() if claim.tier is not Tier.LOOSE))
+    return tuple(it for it in found.values() if it.tier is not Tier.LOOSE or sure.isdisjoint(it.tools))

@@ -6,16 +6,20 @@ counted apart.
 "Has been cancelled" and, more so, "was cancelled" may tell of a state that was found. They count where a deed is
 expected: its call was made and failed, production made the same claim with support, or the user has just agreed to
 it. Elsewhere the first counts unless a read shows the state; the second does not, and never where a read shows it.
+"I have cancelled" what is no object of any such tool may tell of another deed: it counts only where a call of the tool
+was made and failed, or production claimed it with support.
+
+A generic tool does what its arguments say: their words are claim words of the pair in which it was called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from comparators.claimbatch import TextClaims, claims_of_batch
+from comparators.claimbatch import Reader, TextClaims, claims_of_batch
 from comparators.claimscan import Claim
 from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, is_too_long, judged
 from comparators.claimwords import Lexicon
@@ -24,12 +28,19 @@ from comparators.language import Language
 from comparators.sentences import stated, tokens
 from comparators.spec import Column, Evidence, Status, Statuses, column, overridden
 from comparators.text import excerpt
+from comparators.toolnames import names_an_act
 
 #: Characters of a sentence shown, and claims.
 EXCERPT = 240
 MAX_LINES = 12
 #: Who agrees does so at once: words, and characters, read of the user's last message.
 _CONSENT_WORDS, _READ_FOR_CONSENT = 4, 200
+#: Acts that a generic tool was told to do in one pair and that are read for claims: each costs its words.
+_MOST_ORDERS = 16
+
+
+#: The `id` of a lexicon, and what generic tools were told to do.
+_Lent: TypeAlias = tuple[int, frozenset[tuple[str, str]]]
 
 
 class ClaimPair(NamedTuple):
@@ -99,19 +110,46 @@ def find(pair: ClaimPair) -> Findings | None:
 def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
     """`find` of each pair."""
     short = [not (is_too_long(pair.production) or is_too_long(pair.replay)) for pair in pairs]
-    read = [pair for pair, each in zip(pairs, short, strict=True) if each]
-    claims = claims_of_batch(
-        (answer.text, pair.lexicon) for pair in read for side in pair[:2] for answer in side.answers
-    )
+    lexicons: dict[_Lent, Lexicon] = {}
+    pairs = [_lent(pair, lexicons) if pair.lexicon.generic else pair for pair in pairs]
+    readers = [Reader(id(pair.lexicon), _acted(pair)) for pair in pairs]
+    known = {id(pair.lexicon): pair.lexicon for pair in pairs}
+    asked = [
+        (answer.text, reader)
+        for pair, reader, each in zip(pairs, readers, short, strict=True)
+        if each
+        for side in pair[:2]
+        for answer in side.answers
+    ]
+    claims = claims_of_batch(asked, known)
     nothing: TextClaims = {}
     return [
-        _find(pair, claims.get(id(pair.lexicon), nothing)) if each else None
-        for pair, each in zip(pairs, short, strict=True)
+        _find(pair, claims.get(reader, nothing)) if each else None
+        for pair, reader, each in zip(pairs, readers, short, strict=True)
     ]
 
 
+def _lent(pair: ClaimPair, lexicons: dict[_Lent, Lexicon]) -> ClaimPair:
+    """The pair, read by what its generic tools were told to do as well. `lexicons` are those of the batch."""
+    generic = pair.lexicon.generic
+    told = [(it.tool, text) for side in pair[:2] for it in side.deeds if it.tool in generic for text in it.orders]
+    acts = sorted({(tool, text) for tool, text in told if names_an_act(text, pair.lexicon.language)})
+    orders = frozenset(acts[:_MOST_ORDERS])
+    if not orders:
+        return pair
+    known = id(pair.lexicon), orders
+    if known not in lexicons:
+        lexicons[known] = pair.lexicon.lending(sorted(orders))
+    return pair._replace(lexicon=lexicons[known])
+
+
+def _acted(pair: ClaimPair) -> bool:
+    """Whether a loose claim may count, or be supported: there is a deed on either side."""
+    return bool(pair.production.deeds or pair.replay.deeds)
+
+
 def _find(pair: ClaimPair, claims: TextClaims) -> Findings:
-    production, replay = judged(pair.production, claims), judged(pair.replay, claims)
+    production, replay = judged(pair.production, claims, pair.lexicon), judged(pair.replay, claims, pair.lexicon)
     if not production and not replay:
         return _NOTHING
     language = pair.lexicon.language
@@ -167,6 +205,7 @@ def _wanting(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], 
 def _tells_of_deed(claim: Claim, *, shown: frozenset[str], expected: bool) -> bool:
     is_shown = not claim.forms.isdisjoint(shown)
     return {
+        Tier.LOOSE: expected,
         Tier.TIGHT: True,
         Tier.MIDDLE: expected or not is_shown,
         Tier.WIDE: expected and not is_shown,
@@ -182,8 +221,13 @@ def _expected(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged],
         for it in ours
         if _was_tried(it, side.deeds, language)
         or any(other.verdict is Verdict.SUPPORTED and other.claim.tools & it.claim.tools for other in theirs)
-        or (agreed and it.claim.forms.isdisjoint(told))
+        or (agreed and not _is_vague(it.claim) and it.claim.forms.isdisjoint(told))
     ]
+
+
+def _is_vague(claim: Claim) -> bool:
+    """Whether a claim is too loosely of its tools for the user's consent to mean them."""
+    return claim.tier is Tier.LOOSE or claim.borrowed
 
 
 def _was_tried(it: Judged, deeds: Sequence[Deed], language: Language) -> bool:

@@ -1,9 +1,10 @@
 """Claims in a text: sentences which assert that a tool has acted.
 
 A claim is a participle of a contract's verb in a form that says "done", asserted by who answers, about an object of
-the same tool. The tight tier is the first person's ("I've cancelled", "I cancelled"), "successfully cancelled" and
-"is now cancelled"; the middle one the perfect passive ("has been cancelled"); the wide one the other passives ("was
-cancelled", "is cancelled"), which as often tell of a state that was found.
+the same tool. The tight tier is the first person's ("I've cancelled", "I cancelled", "I was able to cancel"),
+"successfully cancelled" and "is now cancelled"; the middle one the perfect passive ("has been cancelled"); the wide
+one the other passives ("was cancelled", "is cancelled"), which as often tell of a state that was found, and
+participles alone ("Cancelled the order"); the loose one the first two of what is no object of the tool.
 
 Texts are hostile. Only sentences that hold a participle of the lexicon are looked at, and from each participle only
 a bounded way to either side, so that the time is linear in the text.
@@ -11,18 +12,42 @@ a bounded way to either side, so that the time is linear in the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+import re
+from collections.abc import Iterable, Iterator, Set
 from typing import NamedTuple
 
 from comparators.claimwords import Lexicon, Reading
-from comparators.clauses import Clause, Form, Reach, Tier, form_at, is_asserted, may_have_form, reach_of
+from comparators.clauses import (
+    Clause,
+    Form,
+    Reach,
+    Tier,
+    Voice,
+    enabled_form,
+    form_at,
+    has_particle,
+    is_asserted,
+    is_head,
+    may_have_form,
+    part_behind,
+    reach_of,
+)
 from comparators.language import Language
-from comparators.sentences import asserts, sentences, tokens, words_in
+from comparators.sentences import asserted, is_own, own_words, sentences, tokens, words_in
 from comparators.wordsearch import Hit
+
+#: Characters of the sentence before, in which a pronoun's noun is looked for.
+_ANTECEDENT = 300
+_REFERRING = re.compile(r"\b(?:it|them|they|this|these|those|both|all)\b", re.IGNORECASE)
+#: Signs in which a part of a line ends, if any is there; a space says that the text goes on.
+_STOPS = (b".", b"!", b"|", b"*", b"_", b"]")
+#: What a loose claim is about.
+_SOMETHING = frozenset(("something",))
 
 
 class Claim(NamedTuple):
-    """That one of `tools` acted. `forms` are the words for the state it would have brought about."""
+    """That one of `tools` acted. `forms` are the words for the state it would have brought about, `names` those in
+    which calls and results speak of the act. `borrowed`: by a synonym of what the tools are named after."""
 
     tools: frozenset[str]
     tier: Tier
@@ -30,29 +55,74 @@ class Claim(NamedTuple):
     object: str
     sentence: str
     forms: frozenset[str]
+    names: frozenset[str] = frozenset()
+    borrowed: bool = False
+
+
+class Sentence(NamedTuple):
+    """What is asserted, and what was said right before it if a pronoun may refer to that."""
+
+    text: str
+    before: str = ""
 
 
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    verbs = lexicon.verbs.intersection(words_in(text))
-    return tuple(claim for sentence in telling(text, verbs) for claim in claims_of(sentence, lexicon))
+    said = words_in(text)
+    verbs = told_verbs(said, lexicon.verbs.intersection(said), lexicon)
+    return tuple(claim for sentence in telling(text, verbs, lexicon) for claim in claims_of(sentence, lexicon))
 
 
-def telling(text: str, verbs: Set[str]) -> list[str]:
+def told_verbs(said: Iterable[str], verbs: Set[str], lexicon: Lexicon) -> Set[str]:
+    """The participles of a text, and its infinitives where one may claim a deed."""
+    here = frozenset(said)
+    if here.isdisjoint(lexicon.language.enabling):
+        return verbs
+    return verbs | (here & lexicon.infinitives.keys())
+
+
+def telling(text: str, verbs: Set[str], lexicon: Lexicon) -> list[Sentence]:
     """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words.
 
     Neither a sentence nor a quotation goes beyond its line, so that other lines need not be cut.
     """
-    cut = (sentence for line in text.split("\n") if _holds(line, verbs) for sentence in sentences(line))
-    return [sentence for sentence in cut if _holds(sentence, verbs) and asserts(sentence)]
+    language = lexicon.language
+    if not verbs:
+        return []
+    found: list[Sentence] = []
+    before = ""
+    for line in own_words(text, language).split("\n"):
+        if not _holds(line, verbs):
+            before = line or before
+            continue
+        if is_own(line):
+            found += _telling(line, before, verbs, language)
+        before = line
+    return found
+
+
+def _telling(line: str, before: str, verbs: Set[str], language: Language) -> Iterator[Sentence]:
+    for sentence in sentences(line, language):
+        if _holds(sentence, verbs):
+            told = asserted(sentence, language)
+            if told:
+                yield Sentence(told, before[-_ANTECEDENT:] if _REFERRING.search(told) else "")
+        before = sentence or before
 
 
 def may_tell(hit: Hit, language: Language) -> bool:
-    """Whether a participle can have a form, by the word before it: true unless that is a token for itself."""
+    """Whether a participle can have a form, by the word before it, or because it begins or ends what is told."""
     word = hit.before.strip()
-    if not (hit.before[:1].isspace() and word.isalpha()):
+    if not (hit.before[:1].isspace() and word.isalpha()) or b"\n" in hit.before[1:]:
         return True
-    return may_have_form(word.lower().decode("ascii"), language)
+    before = word.lower().decode("ascii")
+    return may_have_form(before, language) or (_may_end(hit.after) and before not in language.others)
+
+
+def _may_end(after: bytes) -> bool:
+    """Whether a part of a line may end behind a word: at a stop, at a sign beyond ASCII, or with the line."""
+    sign = after.strip()[:1]
+    return not after or not sign.isascii() or sign in _STOPS or b"\n" in after
 
 
 def _holds(text: str, verbs: Set[str]) -> bool:
@@ -63,60 +133,155 @@ def _holds(text: str, verbs: Set[str]) -> bool:
     return False
 
 
-def claims_of(sentence: str, lexicon: Lexicon) -> tuple[Claim, ...]:
-    """The claims of a sentence: of each participle the first in either tier."""
-    if not _may_claim(sentence, lexicon):
+def claims_of(sentence: Sentence, lexicon: Lexicon, *, loose: bool = True) -> tuple[Claim, ...]:
+    """The claims of a sentence: of each participle the first in either tier. Without those of the loose one if it
+    is not asked for."""
+    if not _may_claim(sentence, lexicon, loose=loose):
         return ()
-    words = tokens(sentence)
+    words = tokens(sentence.text)
     clause = Clause(words, [word.lower() for word in words], lexicon.language)
-    verbs = [place for place, word in enumerate(clause.low) if word in lexicon.readings]
-    forms = [(place, form) for place in verbs if (form := form_at(clause, place)) is not None]
-    return tuple(_claims_at(forms, clause, sentence, lexicon)) if forms else ()
+    told = list(_told(clause, lexicon))
+    return tuple(_claims_at(told, clause, sentence, loose=loose)) if told else ()
 
 
-def _claims_at(forms: list[tuple[int, Form]], clause: Clause, sentence: str, lexicon: Lexicon) -> Iterable[Claim]:
-    said = frozenset(clause.low)
-    meant = {verb: _meant(lexicon.readings[verb], said) for verb in {clause.low[place] for place, _ in forms}}
+class _Told(NamedTuple):
+    """A verb in a form that says "done"."""
+
+    place: int
+    form: Form
+    readings: tuple[Reading, ...]
+
+
+def _told(clause: Clause, lexicon: Lexicon) -> Iterator[_Told]:
+    for place, word in enumerate(clause.low):
+        if word in lexicon.readings and (form := form_at(clause, place)) is not None:
+            yield _Told(place, form, lexicon.readings[word])
+        elif word in lexicon.infinitives and (form := enabled_form(clause, place)) is not None:
+            every = (it for past in sorted(lexicon.infinitives[word]) for it in lexicon.readings[past])
+            yield _Told(place, form, tuple(dict.fromkeys(it for it in every if not it.of_action)))
+
+
+def _claims_at(
+    told: list[_Told], clause: Clause, sentence: Sentence, *, loose: bool
+) -> Iterable[Claim]:
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
-    for place, form in forms:
+    before = frozenset(words_in(sentence.before))
+    said = before.union(clause.low)
+    for place, form, readings in told:
         verb = clause.low[place]
-        if (verb, form.tier) not in found and meant[verb] and is_asserted(clause, place):
-            reach = reach_of(clause, place, form.voice, previous=previous)
-            about = _about(meant[verb], reach)
-            if about:
-                found[verb, form.tier] = _claim(about, form, verb, sentence)
+        if (verb, form.tier) not in found:
+            asked = [it for it in readings if loose or _may_be_meant(it, said)]
+            if asked and is_asserted(clause, place, form.voice):
+                near = _Near(clause, place, form.voice, previous, before)
+                for claim in _read(asked, near, form, sentence, loose=loose):
+                    found.setdefault((verb, claim.tier), claim)
         previous = place
     return found.values()
 
 
-def _may_claim(sentence: str, lexicon: Lexicon) -> bool:
-    """Whether a participle is there and, where all is ASCII, one of its objects: most sentences need no tokens."""
-    said = words_in(sentence)
+def _may_be_meant(reading: Reading, said: frozenset[str]) -> bool:
+    return reading.is_open or not reading.objects.isdisjoint(said)
+
+
+class _Near(NamedTuple):
+    """A verb among its words, and those of the sentence before if a pronoun may refer to it."""
+
+    clause: Clause
+    place: int
+    voice: Voice
+    previous: int
+    before: frozenset[str]
+
+
+def _read(readings: list[Reading], near: _Near, form: Form, sentence: Sentence, *, loose: bool) -> Iterator[Claim]:
+    """What is claimed: of the readings whose objects the verb is about, else loosely of them all."""
+    meant = [it for it in readings if _is_its_verb(it, near)]
+    reaches = {particle: _reach(near, particle) for particle in {it.particle for it in meant}}
+    about = [(it, objects) for it in meant if (objects := _objects(it, near, reaches[it.particle]))]
+    verb = near.clause.low[near.place]
+    if about and all(objects.isdisjoint(it.objects) for it, objects in about):
+        named = {it for it, _ in about}
+        about += [(it, about[0][1]) for it in meant if not it.of_action and it not in named]
+    if about:
+        yield _claim(about, form.tier, verb, sentence.text)
+    elif loose and form.tier >= Tier.MIDDLE:
+        vague = [(it, _SOMETHING) for it in meant if not it.of_action]
+        if vague:
+            yield _claim(vague, Tier.LOOSE, verb, sentence.text)
+
+
+def _is_its_verb(reading: Reading, near: _Near) -> bool:
+    """Whether the verb has the particle that the reading asks for, and no other."""
+    if reading.particle:
+        return has_particle(near.clause, near.place, reading.particle)
+    behind = near.clause.low[near.place + 1 : near.place + 2]
+    return not behind or behind[0] not in near.clause.language.parting(near.clause.low[near.place])
+
+
+def _reach(near: _Near, particle: str) -> Reach:
+    return reach_of(near.clause, near.place, near.voice, previous=near.previous, particle=particle)
+
+
+def _objects(reading: Reading, near: _Near, reach: Reach) -> frozenset[str]:
+    """The objects of a reading that the verb is about."""
+    clause = near.clause
+    if reading.of_action:
+        heads = (clause.low[at] for at in reach.core if clause.low[at] in reading.objects and is_head(clause, at))
+        return frozenset(heads)
+    said = frozenset(clause.low[at] for at in reach.whole)
+    behind = (part_behind(clause, reach.predicate, preposition) for preposition in reading.behind)
+    said = said.union(*((clause.low[at] for at in part) for part in behind))
+    if reach.refers:
+        said |= near.before
+    return reading.objects & said or _others(reading, reach, near)
+
+
+def _others(reading: Reading, reach: Reach, near: _Near) -> frozenset[str]:
+    """What else a reading may be about: who is spoken to, a name, or whatever an active verb governs."""
+    clause, language = near.clause, near.clause.language
+    if reading.of_person:
+        persons = (at for at in reach.core if _is_person(clause, at))
+        return frozenset(clause.low[at] for at in persons)
+    if reading.of_anything and (near.voice is Voice.ACTIVE or _is_bare_subject(reach, clause, language)):
+        return frozenset(clause.low[at] for at in reach.core if clause.low[at].isalnum())
+    return frozenset()
+
+
+def _is_person(clause: Clause, at: int) -> bool:
+    word = clause.words[at]
+    if clause.low[at] in clause.language.addressed:
+        return True
+    named = word[0].isupper() and not word.isupper() and at > 0 and clause.low[at] not in clause.language.self
+    return named and clause.words[at - 1] not in (".", "#")
+
+
+def _is_bare_subject(reach: Reach, clause: Clause, language: Language) -> bool:
+    """Whether the subject of a passive is no more than a pronoun: "this has been escalated"."""
+    subject = [clause.low[at] for at in reach.core if clause.low[at].isalnum()]
+    return bool(subject) and (subject[0] in language.addressed or subject[0] in language.pronouns)
+
+
+def _may_claim(sentence: Sentence, lexicon: Lexicon, *, loose: bool) -> bool:
+    """Whether a verb is there and, where all is ASCII, one of its objects: most sentences need no tokens."""
+    said = words_in(sentence.text)
     here = lexicon.verbs.intersection(said)
-    if not here or not sentence.isascii():
+    if not lexicon.language.enabling.isdisjoint(said):
+        return True
+    if loose or not here or not sentence.text.isascii() or not here.isdisjoint(lexicon.open):
         return bool(here)
-    return any(not lexicon.objects[verb].isdisjoint(said) for verb in here)
+    near = said + words_in(sentence.before) if sentence.before else said
+    return any(not lexicon.objects[verb].isdisjoint(near) for verb in here)
 
 
-def _meant(readings: tuple[Reading, ...], said: frozenset[str]) -> list[Reading]:
-    """The readings whose objects are in the sentence, with those alone."""
-    near = ((reading, reading.objects & said) for reading in readings)
-    return [reading._replace(objects=objects) for reading, objects in near if objects]
-
-
-def _about(readings: list[Reading], reach: Reach) -> list[Reading]:
-    """The readings whose objects the verb can be about. What was done to an action is its subject or its object."""
-    core, whole = frozenset(reach.core), frozenset(reach.whole)
-    return [it for it in readings if not it.objects.isdisjoint(core if it.of_action else whole)]
-
-
-def _claim(readings: list[Reading], form: Form, verb: str, sentence: str) -> Claim:
+def _claim(readings: list[tuple[Reading, frozenset[str]]], tier: Tier, verb: str, sentence: str) -> Claim:
     return Claim(
-        tools=frozenset(reading.tool for reading in readings),
-        tier=form.tier,
+        tools=frozenset(reading.tool for reading, _ in readings),
+        tier=tier,
         verb=verb,
-        object=min(readings[0].objects),
+        object=min(readings[0][1]),
         sentence=sentence,
-        forms=frozenset().union(*(reading.forms for reading in readings)),
+        forms=frozenset().union(*(reading.forms for reading, _ in readings)),
+        names=frozenset().union(*(reading.names for reading, _ in readings)),
+        borrowed=all(reading.borrowed for reading, _ in readings),
     )

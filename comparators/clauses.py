@@ -14,16 +14,21 @@ from comparators.language import Language
 
 #: Words from a verb to either end of its clause, and adverbs in front of it.
 _LONGEST_CLAUSE, _MOST_ADVERBS = 48, 5
-#: Words after the verb in which its agent is looked for.
-_AGENT_WITHIN = 4
+#: Words after the verb in which its agent is looked for, and a particle of the verb.
+_AGENT_WITHIN, _PARTICLE_WITHIN = 4, 8
+#: Words of a noun before a bare participle, or between "had" and one.
+_LONGEST_NOUN = 8
+#: Signs that part what stands by itself in a line: a label and the rest, the cells of a row.
+_PARTS = frozenset((":", "|", ";", "-", "\u2013", "\u2014"))
 
 
 class Tier(IntEnum):
-    """How sure it is that a deed is claimed, and not a state that was found."""
+    """How sure it is that a deed is claimed, and not another, or a state that was found."""
 
-    WIDE = 0  # "was cancelled", "is cancelled"
-    MIDDLE = 1  # "has been cancelled"
-    TIGHT = 2  # "I cancelled", "successfully cancelled", "is now cancelled"
+    LOOSE = 0  # as sure as one of the last two, of what is no object of the tool
+    WIDE = 1  # "was cancelled", "is cancelled", "Cancelled the order", "Order cancelled"
+    MIDDLE = 2  # "has been cancelled"
+    TIGHT = 3  # "I cancelled", "successfully cancelled", "is now cancelled"
 
 
 class Voice(IntEnum):
@@ -55,12 +60,34 @@ class Clause(NamedTuple):
 def form_at(clause: Clause, place: int) -> Form | None:
     """How the participle at `place` says that something is done; null if it does not."""
     low, language = clause.low, clause.language
-    own = _own_form(clause, place)
+    own = _own_form(clause, place) or _caused(clause, place) or _bare_form(clause, place)
     head = _beyond_adverbs(low, place - 1, language)
     if own is not None or head < 0 or low[head] not in language.coordinators:
         return own
     verbs = (at for at in range(head - 1, max(head - _LONGEST_CLAUSE, -1), -1) if _is_verb(low[at], language))
-    return next((form for form in (_own_form(clause, at) for at in verbs) if form is not None), None)
+    forms = (_own_form(clause, at) for at in verbs)
+    return next((form for form in forms if form is not None), None) or _bare_before(clause, head)
+
+
+def _bare_before(clause: Clause, place: int) -> Form | None:
+    """The form of a bare participle that begins the sentence, for those joined to it."""
+    low = clause.low
+    first = next((at for at in range(min(place, _MOST_ADVERBS)) if low[at][0].isalnum()), None)
+    return _bare_form(clause, first) if first is not None and _is_verb(low[first], clause.language) else None
+
+
+def enabled_form(clause: Clause, place: int) -> Form | None:
+    """How the infinitive at `place` says that something is done: "I was able to cancel", "I managed to cancel"."""
+    low, language = clause.low, clause.language
+    if place < 3 or low[place - 1] != "to" or low[place - 2] not in language.enabling:
+        return None
+    head = _beyond_adverbs(low, place - 3, language)
+    if low[place - 2].endswith("ed") and head >= 0 and low[head] not in language.auxiliaries:
+        return Form(Tier.TIGHT, Voice.ACTIVE) if low[head] in language.self else None
+    if head >= 1 and low[head] == "been":
+        head = _beyond_adverbs(low, head - 1, language)
+    did = head >= 0 and (low[head] in language.was or low[head] in language.have)
+    return Form(Tier.TIGHT, Voice.ACTIVE) if did and _is_of_self(low, head, language) else None
 
 
 def may_have_form(before: str, language: Language) -> bool:
@@ -82,6 +109,101 @@ def _own_form(clause: Clause, place: int) -> Form | None:
     return Form(Tier.TIGHT, Voice.EITHER) if succeeding else None
 
 
+def _caused(clause: Clause, place: int) -> Form | None:
+    """Whether it is done because we had it done: "I had the order cancelled"."""
+    low, language = clause.low, clause.language
+    for at in range(place - 1, max(place - 1 - _LONGEST_NOUN, 0), -1):
+        if low[at] in language.causatives:
+            noun = low[at + 1 : place]
+            ours = _is_of_self(low, at, language) or (
+                low[at - 1] in language.have and _is_of_self(low, at - 1, language)
+            )
+            return Form(Tier.TIGHT, Voice.PASSIVE) if ours and noun and noun[0] in language.determiners else None
+        if not _is_nominal(low[at], language):
+            return None
+    return None
+
+
+def _bare_form(clause: Clause, place: int) -> Form | None:
+    """Without subject and auxiliary: "Merged the request", a point of a list, and "Order cancelled" as all of one."""
+    low, language = clause.low, clause.language
+    if low[place] in language.irregular.get(low[place], ()):
+        return None  # "Password reset" and "Set the timer" may be anything
+    start = _start_of_part(low, place)
+    if place - start > _LONGEST_CLAUSE:
+        return None
+    before = [word for word in low[start:place] if word[0].isalnum()]
+    if not before and start == 0:
+        return Form(Tier.WIDE, Voice.ACTIVE) if _has_bare_object(clause, place) else None
+    ends = not any(word[0].isalnum() for word in low[place + 1 : _end_of_part(low, place)])
+    named = before or _cell_before(low, start)
+    stands = (
+        ends
+        and _is_noun_alone(named, language)
+        and not _is_told_otherwise(low[max(place - _LONGEST_CLAUSE, 0) : place], language)
+    )
+    return Form(Tier.WIDE, Voice.PASSIVE) if stands else None
+
+
+def _start_of_part(low: Sequence[str], place: int) -> int:
+    """Where the part of a line begins that holds `place`; 0 is the line."""
+    first = max(place - _LONGEST_CLAUSE, 0)
+    at = next((at for at in range(place - 1, first - 1, -1) if _parts(low[at])), -1)
+    return 0 if not any(word[0].isalnum() for word in low[max(at - _LONGEST_CLAUSE, 0) : at + 1]) else at + 1
+
+
+def _parts(word: str) -> bool:
+    """Whether a token parts a line; a figure may hold the colon behind it."""
+    return word in _PARTS or word[-1] == ":"
+
+
+def _end_of_part(low: Sequence[str], place: int) -> int:
+    last = min(place + _LONGEST_CLAUSE, len(low))
+    return next((at for at in range(place + 1, last) if low[at] == "|"), last)
+
+
+def _cell_before(low: Sequence[str], start: int) -> list[str]:
+    """What stands before the part at `start`: a row, or a label, may give the thing apart from its state."""
+    if start < 2 or low[start - 1][-1] not in "|:":
+        return []
+    return [word for word in low[_start_of_part(low, start - 1) : start - 1] if word[0].isalnum()]
+
+
+def _has_bare_object(clause: Clause, place: int) -> bool:
+    """Whether a noun follows, with a determiner, a figure or a capital, and no finite verb before its clause ends."""
+    low, language = clause.low, clause.language
+    behind = next((at for at in range(place + 1, min(place + 4, len(low))) if low[at][0].isalnum()), None)
+    if behind is None:
+        return False
+    word = clause.words[behind]
+    marked = low[behind] in language.determiners or word[0].isdigit() or word[0].isupper() or word in language.addressed
+    rest = low[behind : _end_of_predicate(clause, place)]
+    return marked and language.finite.isdisjoint(rest)
+
+
+def _is_noun_alone(words: Sequence[str], language: Language) -> bool:
+    return 0 < len(words) <= _LONGEST_NOUN and all(_is_nominal(word, language) for word in words)
+
+
+def _is_nominal(word: str, language: Language) -> bool:
+    """Whether a word can be part of a noun with its determiner: no verb, no preposition, nothing that denies."""
+    return not (
+        word in language.blockers or word in language.prepositions or word in language.others
+        or word in language.self or word in language.finite or word in language.reporting
+        or word in language.boundaries or word in language.coordinators or word in language.auxiliaries
+        or word in language.calendar or _is_verb(word, language)
+    )  # fmt: skip
+
+
+def _is_told_otherwise(label: Sequence[str], language: Language) -> bool:
+    """Whether what stands in front of a part makes it no report of now: a date, a plan, a history, a condition."""
+    return any(
+        word in language.calendar or word in language.unfinished or word in language.blockers
+        or (word[0].isdigit() and not word.rstrip(":,.").isalnum())
+        for word in label
+    )  # fmt: skip
+
+
 def _with_auxiliary(clause: Clause, place: int, head: int, adverbs: Sequence[str]) -> Form | None:
     """The form that the auxiliary at `head` makes of the participle at `place`."""
     low, language = clause.low, clause.language
@@ -94,7 +216,8 @@ def _with_auxiliary(clause: Clause, place: int, head: int, adverbs: Sequence[str
         return None
     if _succeeds(clause, place, adverbs) or (word in language.being and _any(adverbs, language.present)):
         return Form(Tier.TIGHT, Voice.PASSIVE)
-    return None if _is_known(clause, place) else Form(Tier.WIDE, Voice.PASSIVE)
+    describes = word in language.being and _describes(clause, place, adverbs)
+    return None if describes or _is_known(clause, place) else Form(Tier.WIDE, Voice.PASSIVE)
 
 
 def _passive(tier: Tier | None) -> Form | None:
@@ -112,7 +235,7 @@ def _perfect(clause: Clause, place: int, been: int) -> Tier | None:
     if low[head] not in language.have:
         return None
     between = (*low[head + 1 : been], *low[been + 1 : place])
-    if _any((*between, *low[place + 1 : place + 2]), language.earlier) or low[0] in language.sourcing:
+    if _any((*between, *low[place + 1 : place + 2]), language.earlier) or _is_sourced(low, language):
         return Tier.WIDE
     return Tier.TIGHT if _succeeds(clause, place, between) or _any(between, language.present) else Tier.MIDDLE
 
@@ -128,15 +251,31 @@ def _is_of_self(low: Sequence[str], place: int, language: Language) -> bool:
     return subject >= 0 and low[subject] in language.self
 
 
+def _describes(clause: Clause, place: int, adverbs: Sequence[str]) -> bool:
+    """Whether a present passive says how things are in general, or will be: "every order is cancelled", "is to be"."""
+    low, language = clause.low, clause.language
+    begins = low[_beginning(low, place, language)]
+    return begins in language.generic or _any(adverbs, language.stative) or low[place + 1 : place + 3] == ["to", "be"]
+
+
+def _is_sourced(low: Sequence[str], language: Language) -> bool:
+    """Whether a sentence begins by naming where a state was found: no wish of the user, as in "per your request"."""
+    return low[0] in language.sourcing and not _any(low[1:5], language.wishes)
+
+
 def _is_known(clause: Clause, place: int) -> bool:
     """Whether a passive tells nothing new: a time is given ("on May 12", "two days ago"), or it is presupposed."""
     low, language = clause.low, clause.language
     after = low[place + 1 : _end_of_predicate(clause, place)]
-    dated = any(
-        word in language.past or (word in language.at and _is_a_time(after[at + 1 :], language))
-        for at, word in enumerate(after)
-    )
-    return dated or low[_beginning(low, place, language)] in language.presupposing
+    dated = any(_is_dated(after[at:], language) for at in range(len(after)))
+    begins = low[_beginning(low, place, language)]
+    return dated or _is_dated(low[:3], language) or begins in language.presupposing or _is_sourced(low, language)
+
+
+def _is_dated(words: Sequence[str], language: Language) -> bool:
+    """Whether words begin with a time before now: "yesterday", "on March 3"."""
+    first = words[0] if words else ""
+    return first in language.past or (first in language.at and _is_a_time(words[1:], language))
 
 
 def _is_a_time(words: Sequence[str], language: Language) -> bool:
@@ -162,13 +301,16 @@ def _any(words: Iterable[str], wanted: frozenset[str]) -> bool:
 # -- assertion ----------------------------------------------------------------------------------------------------
 
 
-def is_asserted(clause: Clause, place: int) -> bool:
+def is_asserted(clause: Clause, place: int, voice: Voice) -> bool:
     """Whether who answers says it of itself: no other agent is named, and nothing in the clause takes it back."""
-    return _is_ours(clause, place) and not _is_blocked(clause, place)
+    return (voice is Voice.ACTIVE or _is_ours(clause, place)) and not _is_blocked(clause, place)
 
 
 def _is_ours(clause: Clause, place: int) -> bool:
     """Whether no other agent is named: "has been cancelled *by the airline*" is nobody's claim."""
+    near = clause.low[max(place - 1, 0) : place + 2]
+    if _any(near, clause.language.automatic):
+        return False
     after = clause.low[place + 1 : place + 1 + _AGENT_WITHIN]
     if "by" not in after:
         return True
@@ -184,15 +326,29 @@ def _is_blocked(clause: Clause, place: int) -> bool:
         word = low[at]
         if _begins_clause(low, at, language):
             return False
-        if word in language.reporting or (word in language.blockers and not _is_harmless(clause, at, complement)):
+        if word in language.reporting or _ends_blocking_phrase(low, at, language):
+            return True
+        if word in language.blockers and not _is_harmless(clause, at, complement, place):
             return True
         complement = complement or word in language.complementisers
     return False
 
 
-def _is_harmless(clause: Clause, at: int, complement: bool) -> bool:
-    """A blocker that blocks nothing: the name of a month, "please note", or "can" before "confirm that"."""
+def _ends_blocking_phrase(low: Sequence[str], at: int, language: Language) -> bool:
+    phrases = language.phrases.get(low[at], ())
+    return any(tuple(low[max(at + 1 - len(phrase), 0) : at + 1]) == phrase for phrase in phrases)
+
+
+def _is_harmless(clause: Clause, at: int, complement: bool, place: int) -> bool:
+    """A blocker that blocks nothing: the name of a month, "please note", or "can" before "confirm that".
+
+    Nor does "after" where a gerund follows, and then a subject: "after reviewing your case I have cancelled it".
+    """
     word, language = clause.words[at], clause.language
+    if clause.low[at + 1] == ".":  # an abbreviation: inside a sentence there is no other full stop
+        return True
+    if word.lower() in language.gerund_openers and clause.low[at + 1].endswith("ing"):
+        return _any(clause.low[at + 2 : place], language.self)
     if word.lower() in language.asking and clause.low[at + 1] in language.noting:
         return True
     if word.lower() in language.names and (word[0].isupper() or clause.words[at + 1][0].isdigit()):
@@ -218,13 +374,18 @@ def _begins_clause(low: Sequence[str], at: int, language: Language) -> bool:
 
 
 class Reach(NamedTuple):
-    """Where to look for what a verb is about: in its subject or direct object, and in all that goes with it."""
+    """Where to look for what a verb is about, as places: its subject or direct object, and all that goes with it.
 
-    core: Sequence[str]
-    whole: Sequence[str]
+    `predicate`: what follows the verb. `refers`: a pronoun stands for what was named before.
+    """
+
+    core: range
+    whole: range
+    predicate: range
+    refers: bool = False
 
 
-def reach_of(clause: Clause, place: int, voice: Voice, *, previous: int) -> Reach:
+def reach_of(clause: Clause, place: int, voice: Voice, *, previous: int, particle: str = "") -> Reach:
     """Where the thing stands that the verb at `place` is about; `previous` is the place of the verb before it, or -1.
 
     The object of an active verb follows it, the subject of a passive one comes first, and neither is found across
@@ -232,15 +393,63 @@ def reach_of(clause: Clause, place: int, voice: Voice, *, previous: int) -> Reac
     """
     low, language = clause.low, clause.language
     end = _end_of_predicate(clause, place)
-    ahead = low[place + 1 : end]
-    start = _start_of_subject(low, place, previous)
+    ahead = range(place + 1 + (low[place + 1 : place + 2] == [particle]), end)
     if voice is Voice.PASSIVE:
-        return Reach(low[start:place], low[start:end])
-    whole = low[max(place - _LONGEST_CLAUSE, 0) : place + _LONGEST_CLAUSE]
-    if voice is Voice.EITHER or not ahead or _any(ahead, language.pronouns):
-        return Reach(whole, whole)
-    preposition = (at for at, word in enumerate(ahead) if word in language.prepositions)
-    return Reach(ahead[: next(preposition, None)], ahead)
+        start = _start_of_subject(low, place, previous)
+        refers = any(_stands_alone(low, at, language) for at in range(start, place)) or not start < place
+        return Reach(range(start, place), range(start, end), ahead, refers)
+    window = range(max(place - _LONGEST_CLAUSE, 0), min(place + _LONGEST_CLAUSE, len(low)))
+    if voice is Voice.EITHER or not ahead:
+        return Reach(window, window, ahead, refers=not ahead)
+    core = range(ahead.start, _end_of_object(low, ahead, language))
+    if any(_stands_alone(low, at, language) for at in core):
+        return Reach(window, window, ahead, refers=True)
+    return Reach(core or ahead, core or ahead, ahead)
+
+
+def part_behind(clause: Clause, predicate: range, preposition: str) -> range:
+    """What follows a preposition in a predicate, up to the next one."""
+    low, language = clause.low, clause.language
+    first = next((at for at in predicate if low[at] == preposition), predicate.stop)
+    rest = range(min(first + 1, predicate.stop), predicate.stop)
+    return range(rest.start, _end_of_object(low, rest, language))
+
+
+def has_particle(clause: Clause, place: int, particle: str) -> bool:
+    """Whether the particle of a phrasal verb stands in its predicate: "turned the light *off*"."""
+    return particle in clause.low[place + 1 : min(place + 1 + _PARTICLE_WITHIN, _end_of_predicate(clause, place))]
+
+
+def is_head(clause: Clause, at: int) -> bool:
+    """Whether a noun is the last of its compound: "the cancellation of", and no "cancellation policy"."""
+    low, language = clause.low, clause.language
+    while at + 1 < len(low) and low[at + 1] in language.fillers:
+        at += 1
+    word = low[at + 1] if at + 1 < len(low) else "."
+    return not _continues_noun(word, language) or _is_adverb(word, language)
+
+
+def _continues_noun(word: str, language: Language) -> bool:
+    """Whether a word behind a noun, or one of its determiners, can belong to it."""
+    return word[0].isalpha() and word not in language.function_words and _is_nominal(word, language)
+
+
+def _stands_alone(low: Sequence[str], at: int, language: Language) -> bool:
+    """Whether a pronoun stands for a noun, and not before one: "this", not "this question"."""
+    if low[at] not in language.pronouns:
+        return False
+    word = low[at + 1] if at + 1 < len(low) else "."
+    return low[at] in ("it", "them", "they") or not (word[0].isdigit() or _continues_noun(word, language))
+
+
+def _end_of_object(low: Sequence[str], ahead: range, language: Language) -> int:
+    """Where the object of a verb ends: at a preposition, or at "of" unless a quantity stands before it."""
+    for at in ahead:
+        if low[at] in language.prepositions:
+            return at
+        if low[at] == "of" and not _any(low[ahead.start : at], language.quantities) and not low[at - 1][0].isdigit():
+            return at
+    return ahead.stop
 
 
 def _start_of_subject(low: Sequence[str], place: int, previous: int) -> int:
@@ -257,9 +466,11 @@ def _end_of_predicate(clause: Clause, place: int) -> int:
     last = min(place + _LONGEST_CLAUSE, len(low))
     for at in range(place + 1, last):
         word = low[at]
-        if word == ";" or (word.isalpha() and word in language.boundaries):
+        if word in (";", ":", "|") or (word.isalpha() and word in language.boundaries):
             return at
-        if word in language.coordinators and at + 1 < last and _is_verb(low[at + 1], language):
+        if at + 1 < last and word in language.coordinators and _is_verb(low[at + 1], language):
+            return at
+        if at + 1 < last and word == "and" and low[at + 1] in language.nominatives:
             return at
     return last
 

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 from comparators.language import Language
 
-#: Parts of a name: snake, kebab and dotted names, camelCase, and runs of capitals ("createVPNUser").
-_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+#: Parts of a name: snake, kebab and dotted names, camelCase, and runs of capitals ("createVPNUser"). A figure is part
+#: of the word that it begins ("enable2FA"), else a version.
+_PART = re.compile(r"[0-9]+[A-Z]+(?![a-z])|(?<![A-Za-z0-9])[0-9]+[a-z]+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SHORT_STEM = re.compile(r"[^aeiou]*[aeiou][bdgklmnprtvz]|.*[aeiou][bdglmnprt]")
 #: How nouns of action are made: the end of the verb, and what takes its place.
 _NOMINAL_ENDINGS = (

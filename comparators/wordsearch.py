@@ -26,10 +26,12 @@ _MULTIPLIER, _BITS = np.uint64(0x9E3779B97F4A7C15), 16
 
 
 class Hit(NamedTuple):
-    """A word that was found, and the text in front, in UTF-8, from the character before the word before it."""
+    """A word that was found, and the text around it, in UTF-8: from the character before the word before it, and up to
+    the next word."""
 
     word: str
     before: bytes
+    after: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,13 @@ def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
     last = np.where(seen.hits > 0, seen.starts[seen.hits - 1], 0)
     before = np.maximum(last, seen.firsts[seen.owners]) - 1
     found: list[list[Hit]] = [[] for _ in texts]
-    places = (seen.owners, before, seen.starts[seen.hits], seen.ends[seen.hits])
-    for owner, front, start, end in zip(*(each.tolist() for each in places), strict=True):
+    behind = np.append(seen.starts, len(seen.raw))[seen.hits + 1]
+    until = np.minimum(behind, seen.firsts[seen.owners + 1] - 1)
+    places = (seen.owners, before, seen.starts[seen.hits], seen.ends[seen.hits], until)
+    for owner, front, start, end, rest in zip(*(each.tolist() for each in places), strict=True):
         word = seen.low[start:end].decode("ascii")
         if word in wanted:
-            found[owner].append(Hit(word, seen.raw[front:start]))
+            found[owner].append(Hit(word, seen.raw[front:start], seen.raw[end:rest]))
     return found
 
 

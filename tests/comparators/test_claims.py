@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparators.calls import Effect, Outcome
-from comparators.claims import ClaimPair, compare_claims, explain_claims
+from comparators.claims import ClaimPair, compare_claims, explain_claims, find, find_all
 from comparators.claimsupport import MAX_CHARS, ClaimSide, Deed, Told
 from comparators.claimwords import Lexicon, ToolWords
 from comparators.language import english
@@ -138,6 +138,62 @@ def test_what_we_say_we_did_counts_whatever_was_read():
     assert scores(ClaimSide.of(CLAIM, reads=FOUND)) == {"unsupported": 1, "without_write": 1}
 
 
+# -- claims of no object ----------------------------------------------------------------------------------------------
+
+def test_a_claim_of_no_object_of_its_tool_counts_only_where_its_deed_is_expected():
+    lunch = ClaimSide.of("I've cancelled the lunch.")
+    assert scores(lunch) is None
+    assert scores(lunch._replace(user=("Yes, please.",))) is None
+    assert scores(ClaimSide.of("I've cancelled the lunch.", [OTHER])) == {}
+    assert scores(ClaimSide.of("I've cancelled the lunch.", [FAILED])) == {"unsupported": 1, "refuted": 1}
+    assert scores(lunch, ClaimSide.of("I've cancelled it all.", [DONE])) == {"unsupported": 1, "without_write": 1}
+
+
+# -- what calls say they did ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("deed", "supports"),
+    [
+        (OTHER._replace(orders=("cancel",)), True),
+        (OTHER._replace(result='{"order": 12, "state": "cancelled"}'), True),
+        (OTHER._replace(result='{"note": "cancellation"}'), True),
+        (OTHER._replace(orders=("I have cancelled all of it, as I was told that it should be cancelled today",)), False),
+        (OTHER._replace(result='{"state": "paid"}'), False),
+        (HANDOFF._replace(orders=("cancelled",)), False),
+    ],
+)
+def test_a_write_that_says_that_it_did_what_is_claimed_supports_it(deed, supports):
+    assert (scores(ClaimSide.of(CLAIM, [deed])) == {}) is supports
+
+
+def test_deeds_that_bring_others_about_support_them():
+    tools = ("cancel_order", "process_refund", "book_slot", "reschedule_slot")
+    lexicon = Lexicon.of(map(ToolWords, tools), english())
+    deeds = [Deed(tool, Effect.WRITE, Outcome.SUCCEEDED) for tool in tools]
+
+    def verdicts(answer, *made):
+        found = find(ClaimPair(SILENCE, ClaimSide.of(answer, made), lexicon))
+        return [it.verdict.name for it in found.new] if found else []
+
+    assert verdicts("The refund has been processed.", deeds[0]) == []
+    assert verdicts("The refund has been processed.", deeds[2]) == ["UNMATCHED"]
+    assert verdicts("I've rescheduled the slot.", deeds[0], deeds[2]) == []
+    assert verdicts("I've rescheduled the slot.", deeds[0]) == ["UNMATCHED"]
+
+
+def test_a_generic_tool_claims_what_it_was_told_to_do():
+    lexicon = Lexicon.of([ToolWords("execute_action")], english())
+    answer = "I've disabled the account."
+    told = Deed("execute_action", Effect.WRITE, Outcome.SUCCEEDED, orders=("disable_account", "8812"))
+    production = ClaimSide.of(answer, [told])
+    (found,) = find_all([ClaimPair(production, ClaimSide.of(answer), lexicon)])
+    assert found is not None
+    assert [it.verdict.name for it in found.new] == ["WITHOUT_WRITE"]
+    assert find(ClaimPair(production, production, lexicon)).new == ()
+    assert find(ClaimPair(SILENCE, ClaimSide.of(answer), lexicon)).new == ()
+
+
 # -- conversations ----------------------------------------------------------------------------------------------------
 
 
@@ -151,7 +207,9 @@ def test_every_answer_is_judged_by_what_was_done_before_it():
 # -- columns ----------------------------------------------------------------------------------------------------------
 
 ANSWERS = st.lists(
-    st.sampled_from([CLAIM, PERFECT, PASSIVE, "I've paid the invoice.", "All sessions were revoked.", "Hello."]), max_size=3
+    st.sampled_from(
+        [CLAIM, PERFECT, PASSIVE, "I've paid the invoice.", "All sessions were revoked.", "I've paid it.", "Order cancelled.", "Hello."]
+    ), max_size=3
 ).map(" ".join)
 DEEDS = st.lists(st.builds(Deed, st.sampled_from(["cancel_order", "revoke_sessions", "pay_invoice"]),
                            st.just(Effect.WRITE), st.sampled_from(Outcome)), max_size=3)  # fmt: skip

@@ -1,4 +1,8 @@
-"""Claims over recorded conversations of real models: found when their writes are taken away, and hardly otherwise."""
+"""Claims over recorded conversations of real models: found when their writes are taken away, and hardly otherwise.
+
+Of the claims that the detector itself finds: it says whether nothing lets go of one once found. What share of all
+claims that is, readers say (`test_claims_labelled.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,19 @@ from collections.abc import Mapping
 
 import pytest
 
-from bench.claims import CHANGES, FILES, Count, Recorded, count, is_caught, recorded, supported
+from bench.claims import (
+    CHANGES,
+    FILES,
+    Count,
+    Recorded,
+    count,
+    is_caught,
+    recorded,
+    supported,
+    unsupported,
+    without_writes,
+)
+from comparators.clauses import Tier
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +36,29 @@ def counts(corpus: Mapping[str, list[Recorded]]) -> Mapping[str, Count]:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_with_writes_removed_or_failed_a_claim_is_flagged(counts: Mapping[str, Count], name: str) -> None:
+def test_with_writes_removed_or_failed_a_claim_that_we_find_is_flagged(counts: Mapping[str, Count], name: str) -> None:
     found = counts[name]
     assert found.claiming >= 50
     assert min(found.removed, found.failed) >= 0.95 * found.claiming
 
 
-def test_it_is_flagged_without_production_to_compare_with_too(counts: Mapping[str, Count]) -> None:
-    assert sum(found.alone for found in counts.values()) >= 0.95 * sum(found.claiming for found in counts.values())
+def test_it_is_flagged_without_production_to_compare_with_too_if_it_is_sure(
+    corpus: Mapping[str, list[Recorded]],
+) -> None:
+    """Loose and wide claims count only where a deed is expected, and nothing shows a state."""
+    claiming = [answer for answers in corpus.values() for answer in answers if is_sure(answer)]
+    assert len(claiming) >= 350
+    assert sum(bool(unsupported(without_writes(it.side), it)) for it in claiming) >= 0.95 * len(claiming)
+
+
+def is_sure(answer: Recorded) -> bool:
+    return any(it.claim.tier >= Tier.MIDDLE for it in supported(answer))
+
+
+def test_what_is_found_is_most_of_what_was_done(corpus: Mapping[str, list[Recorded]]) -> None:
+    """Of answers that follow a successful write of their own turn: a claim of it is found in so many."""
+    done = [answer for answers in corpus.values() for answer in answers if answer.wrote]
+    assert sum(bool(supported(answer)) for answer in done) >= 0.80 * len(done)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -60,6 +60,16 @@ TIGHT = {
     "Please note that I've cancelled your order.": "cancel_order",
     "If you need anything else, just ask; I've cancelled your order.": "cancel_order",
     "Your flight? I've booked it: the flight leaves at nine.": "book_flight",
+    "I was able to cancel your order.": "cancel_order",
+    "I've also managed to cancel your order.": "cancel_order",
+    "I had the order cancelled for you.": "cancel_order",
+    "After reviewing your case I have cancelled your order.": "cancel_order",
+    "I found your order. I've cancelled it.": "cancel_order",
+    "I've cancelled the order by following your notes.": "cancel_order",
+    "I've\ncancelled your order.": "cancel_order",
+    "I've cancelled the order for Dr. Chen.": "cancel_order",
+    "I've cancelled the order, is there anything else?": "cancel_order",
+    "I've cancelled all of your orders.": "cancel_order",
 }
 MIDDLE = {
     "Your order has been cancelled.": "cancel_order",
@@ -73,6 +83,9 @@ MIDDLE = {
     "The order of May 17 has been cancelled.": "cancel_order",
     "A recovery link has been sent by email.": "send_recovery_email",
     "A ticket has been created by our team.": "createTicket",
+    "I found your order. It has been cancelled.": "cancel_order",
+    "The order of Acme Inc. has been cancelled.": "cancel_order",
+    "Per your request, the order has been cancelled.": "cancel_order",
     "Please be advised that your order has been cancelled.": "cancel_order",
     "The order you asked about, and no other, has been cancelled.": "cancel_order",
 }
@@ -83,6 +96,12 @@ WIDE = {
     "Your order has already been cancelled.": "cancel_order",
     "According to our records, your order has been cancelled.": "cancel_order",
     "The order had been cancelled.": "cancel_order",
+    "- Cancelled the order": "cancel_order",
+    "Cancelled your order #12 and updated the page.": "cancel_order",
+    "Order cancelled.": "cancel_order",
+    "Done \u2014 order cancelled.": "cancel_order",
+    "| Order | cancelled |": "cancel_order",
+    "Order 12: cancelled": "cancel_order",
 }
 NOTHING = (
     "Shall I say that I have cancelled your order?",
@@ -103,7 +122,7 @@ NOTHING = (
     "You have cancelled your order.",
     "The shop has cancelled your order.",
     "Your order has been cancelled by the seller.",
-    "The mail says \"I have cancelled your order\".",
+    'The mail says "I have cancelled your order".',
     "> I have cancelled your order.",
     "`I have cancelled your order`",
     "No order has been cancelled.",
@@ -120,13 +139,41 @@ NOTHING = (
     "I've refilled your cup and left the order alone.",
     "I've updated your notes and mailed the address.",
     "Cancelled orders are refunded.",
+    "As soon as the order has been cancelled, you get a mail.",
+    "In case the order has been cancelled, ignore this.",
+    "Suppose I have cancelled the order.",
+    "I doubt that the order has been cancelled.",
+    "It is wrong that I have cancelled the order.",
+    "Bob reported that the order had been cancelled.",
+    "Yesterday the order was cancelled.",
+    "Every order is cancelled after 30 days.",
+    "Your order is currently cancelled.",
+    "Your order was automatically cancelled.",
+    "I wasn't able to cancel your order.",
+    "I will be able to cancel your order.",
+    "Our team has cancelled your order.",
+    "- [ ] Order cancelled",
+    "Mar 3: order cancelled",
+    "Password reset",
+    "Reset the password.",
+    "```\nI have cancelled your order.\n```",
+    "Here's a draft:\n\nHi team,\n\nI have cancelled your order.\n\nBest,\nSam",
+    "Mails:\n1. **Laura** \u2013 I've cancelled your order",
+    "I've created a plan for the ticket.",
+    "I've closed the loop: the ticket is next.",
+    "We've applied our cancellation policy.",
     "I can cancel your order, change your address and book a flight.",
     "",
 )
 
 
+def sure(text: str, lexicon: Lexicon = LEXICON):
+    """Claims of objects of their tools."""
+    return tuple(claim for claim in claims_in(text, lexicon) if claim.tier is not Tier.LOOSE)
+
+
 def only_claim(sentence: str):
-    found = claims_in(sentence, LEXICON)
+    found = sure(sentence)
     assert len(found) == 1, (sentence, found)
     return found[0]
 
@@ -147,7 +194,7 @@ def test_a_sentence_that_claims_a_deed(sentence, tool, tier):
 
 @pytest.mark.parametrize("sentence", NOTHING)
 def test_a_sentence_that_claims_nothing(sentence):
-    assert claims_in(sentence, LEXICON) == ()
+    assert sure(sentence) == ()
 
 
 def test_a_claim_names_its_sentence_and_what_was_done_to_what():
@@ -162,7 +209,7 @@ def test_coordinated_verbs_each_claim_their_own():
 
 
 def test_the_object_of_another_verb_is_not_the_object_of_this_one():
-    assert claims_in("I've updated the page and sent you the address.", LEXICON) == ()
+    assert sure("I've updated the page and sent you the address.") == ()
 
 
 def test_a_noun_that_names_a_thing_for_one_tool_names_no_action_for_another():
@@ -174,7 +221,14 @@ def test_a_noun_that_names_a_thing_for_one_tool_names_no_action_for_another():
 def test_words_of_a_contract_are_claimed_beside_those_of_the_name():
     lexicon = Lexicon.of([ToolWords("run_job_17", verbs=("signed off",), objects=("expense report",))], english())
     assert claims_in("I've signed off the report.", lexicon)
-    assert not claims_in("I've signed off the mail.", lexicon)
+    assert not sure("I've signed off the mail.", lexicon)
+
+
+def test_a_letter_that_is_the_answer_claims_what_one_inside_it_does_not():
+    letter = "Hi Ana,\n\nI've cancelled your order.\n\nBest regards,\nSupport"
+    assert sure(letter)
+    assert not sure(f"Shall I send this?\n\n{letter}")
+    assert sure(f"Shall I send this?\n\n{letter}\n\nI've cancelled your order.")
 
 
 def test_nothing_is_claimed_without_tools():
@@ -202,7 +256,9 @@ def test_nouns_of_action(verb, noun):
     assert noun in nominals(verb)
 
 
-@pytest.mark.parametrize("name", ["create_ticket", "create-ticket", "createTicket", "CreateTicket", "crm.create_ticket2"])
+@pytest.mark.parametrize(
+    "name", ["create_ticket", "create-ticket", "createTicket", "CreateTicket", "crm.create_ticket2"]
+)
 def test_names_of_every_style_come_apart(name):
     assert words_of_name(name)[-2:] == ["create", "ticket"]
 
@@ -281,5 +337,5 @@ def _seconds(text: str) -> float:
 
 
 def test_the_sentences_of_a_text_are_all_that_is_asserted():
-    text = 'One. Is it two? Three "four" five!\n> six\nseven 7.5 and e.g. eight.'
-    assert [sentence.split()[0] for sentence in assertions(text)] == ["One.", "Three", "seven", "eight."]
+    text = 'One. Is it two? Three "four" five!\n> six\nseven 7.5 and e.g. eight. Nine, is it ten?'
+    assert [sentence.split()[0] for sentence in assertions(text, english())] == ["One.", "Three", "seven", "Nine"]

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparators import claimbatch
-from comparators.claimbatch import claims_of_batch, surest
+from comparators.claimbatch import Reader, claims_of_batch, surest
 from comparators.claimscan import claims_in, may_tell
 from comparators.claimwords import Lexicon, ToolWords
+from comparators.clauses import Tier
 from comparators.language import english
 from comparators.sentences import words_in
 from comparators.wordsearch import search
@@ -23,6 +24,7 @@ LEXICONS = [Lexicon.of(map(ToolWords, some), english()) for some in (TOOLS, TOOL
 PIECES = (
     *("cancelled", "Booked", "sent", "uncancelled", "order", "the flight", "mail", "cancellation", "processed", "boo\u212aed"),
     *("I've", "I", "we have", "has been", "was", "now", "successfully", "already", "really", "to be", "by you", "and"),
+    *("able to", "managed to", "had the", "cancel", "It", "them", "| ", "- ", "Cancelled", "Dr", "Hi,\n", "\nBest,\n", "```"),
     *("\n", ". ", "! ", "? ", ", ", "'", '"', "\u201c", "\u201d", "`", "*", "_", "-", "> ", "(", "\u2019", "\u212a"),
     *("\ud800", "\u00e9", "\u0130", "\u3002", "\u00a0", "\x1c", "\x00", "7", "5th", "", " ", " ", " ", " ", " "),
 )
@@ -49,20 +51,24 @@ def test_what_stands_before_a_word_is_of_its_own_text(texts, text):
 def test_what_stands_before_a_word_is_given_from_the_character_before_the_last_word():
     text = "was cancelled. We've\tsent, set"
     assert [hit.before for hit in search([text], WANTED)[0]] == [b" was ", b"'ve\t", b"\tsent, "]
+    assert [hit.after for hit in search([text, "!"], WANTED)[0]] == [b". ", b", ", b""]
 
 
-@given(st.lists(st.tuples(TEXTS, st.sampled_from(LEXICONS)), max_size=6), st.integers(1, 100))
+@given(st.lists(st.tuples(TEXTS, st.integers(0, len(LEXICONS) - 1), st.booleans()), max_size=6), st.integers(1, 100))
 @settings(max_examples=400, deadline=None)
-def test_a_batch_reads_the_claims_that_each_text_makes_by_its_lexicon(asked, portion):
+def test_a_batch_reads_the_claims_that_each_text_makes_by_its_lexicon(drawn, portion):
+    asked = [(text, Reader(id(LEXICONS[which]), loose)) for text, which, loose in drawn]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(claimbatch, "_PORTION", portion)
-        found = claims_of_batch(asked)
-    for text, lexicon in asked:
-        assert found[id(lexicon)].get(text, ()) == surest(claims_in(text, lexicon))
+        found = claims_of_batch(asked, {id(lexicon): lexicon for lexicon in LEXICONS})
+    for text, which, loose in drawn:
+        every = claims_in(text, LEXICONS[which])
+        meant = every if loose else [claim for claim in every if claim.tier is not Tier.LOOSE]
+        assert found[Reader(id(LEXICONS[which]), loose)].get(text, ()) == surest(meant)
 
 
 def test_the_texts_of_that_check_do_make_claims_and_do_hide_some():
-    said = ["I've cancelled the order", "I have boo\u212aed the flight, mail sent", "The order was 'really' cancelled", "the order by cancelled mail"]
+    said = ["I've cancelled the order", "I have boo\u212aed the flight, mail sent by", "The order was 'really' cancelled", "the order by cancelled mail"]
     assert [bool(claims_in(text, LEXICONS[0])) for text in said] == [True, True, False, False]
     hits = [hit for found in search(said, LEXICONS[0].verbs) for hit in found]
     assert [may_tell(hit, LEXICONS[0].language) for hit in hits] == [True, False, True, False]
