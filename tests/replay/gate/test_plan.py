@@ -187,8 +187,8 @@ def test_minutes_of_staff_are_events_times_prices():
     the_gate = gate(minutes, minutes={"escalation": 12.0})
     chance, (metric,) = random.Random(1), the_gate.metrics
     drawn = [equals(the_gate, {}, chance) for _ in range(20_000)]
-    minutes = 12.0 * np.array([[lane["staff_minutes"] for lane in it[:2]] for it in drawn])
-    differences = DIFFERENCES[metric.kind](Terms.of([metric]), minutes[:, :1], minutes[:, 1:])[:, 0]
+    spent = 12.0 * np.array([[lane["staff_minutes"] for lane in it[:2]] for it in drawn])
+    differences = DIFFERENCES[metric.kind](Terms.of([metric]), spent[:, :1], spent[:, 1:])[:, 0]
     staged = counted(np.array(differences), "up")
     needed = pairs_to_certify(staged / staged.sum(), 0.0, 0.05, POWER)
     planned = plan_of(the_gate).metrics[0].likely_pairs
