@@ -10,7 +10,8 @@ import numpy as np
 
 from comparators.alignment import Aligned, align_all
 from comparators.answerwords import AnswerWords
-from comparators.numbers import Figure, figures
+from comparators.figure import Figure
+from comparators.numbers import figures
 from comparators.spec import Bools, Status, Statuses
 from comparators.text import normalise_all
 from comparators.wordsearch import words_found

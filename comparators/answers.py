@@ -18,7 +18,8 @@ from comparators.alignment import SAME_SENTENCE, align_all, changed
 from comparators.answerbatch import AnswerBatch
 from comparators.answerwords import AnswerWords
 from comparators.assignment import assign
-from comparators.numbers import Figure, figures, unmatched
+from comparators.figure import Figure, shown
+from comparators.numbers import counted, figures, unmatched
 from comparators.polarity import may_turn, turned
 from comparators.spec import Bools, Column, Evidence, Floats, Ints, Status, column, overridden, statuses
 from comparators.substitution import substitutions
@@ -82,7 +83,8 @@ def _unmatched(batch: AnswerBatch) -> tuple[list[list[Figure]], list[list[Figure
     """Figures of one side only, where both answered, and how many figures both sides hold."""
     production, replay = batch.figures
     found = [unmatched(*sides) for sides in zip(production, replay, strict=True)]
-    some = np.array([len(one) + len(other) for one, other in zip(production, replay, strict=True)], np.int64)
+    total = [len(counted(one)) + len(counted(other)) for one, other in zip(production, replay, strict=True)]
+    some = np.array([max(all_, sum(map(len, alone))) for all_, alone in zip(total, found, strict=True)], np.int64)
     return [missing for missing, _ in found], [added for _, added in found], some
 
 
@@ -181,4 +183,4 @@ def _first_difference(left: str, right: str) -> Evidence:
 
 
 def _listed(found: Sequence[Figure]) -> str | None:
-    return excerpt(", ".join(f"{figure.value}{figure.unit}" for figure in found[:MAX_LINES]), EXCERPT) or None
+    return excerpt(", ".join(map(shown, found[:MAX_LINES])), EXCERPT) or None

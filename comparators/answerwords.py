@@ -46,6 +46,8 @@ class AnswerWords:
     negations: frozenset[str]
     #: Two words of which one is a negation, and which deny nothing: *not only*.
     no_negations: frozenset[str]
+    #: Words between a negation and what it denies: *not yet been*.
+    between_denied: frozenset[str]
     #: Pairs of opposites. In each other's place they turn a sentence round.
     antonyms: tuple[tuple[str, str], ...]
     #: At the head of an answer they refuse, unless one of `abilities` stands there too: what was not found is told.
@@ -93,6 +95,7 @@ def english_answers() -> AnswerWords:
     return AnswerWords(
         negations=frozenset(fields["negations"]),
         no_negations=frozenset(fields["no_negations"]),
+        between_denied=frozenset(fields["between_denied"]),
         antonyms=tuple((one, other) for one, other in fields["antonyms"]),
         inabilities=tuple(fields["inabilities"]),
         abilities=tuple(fields["abilities"]),

@@ -49,7 +49,7 @@ def test_grounds_are_not_read_where_the_answers_hold_the_same_figures():
 
 def test_the_evidence_names_them():
     (line,) = explain_grounding("Done.", "It costs $1,250 or AB-77.", tuple)
-    assert (line.kind, line.added) == ("ungrounded", "1250, ab-77")
+    assert (line.kind, line.added) == ("ungrounded", "$1250, ab-77")
     assert explain_grounding("Done.", "Done.", tuple) == ()
 
 
