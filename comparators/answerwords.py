@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from itertools import chain
 
+from comparators.language import english
+from comparators.wordforms import participles
 from comparators.wordscan import vocabulary_of, words_of
 from comparators.wordsearch import Vocabulary
+
+
+#: Letters of a word that can be denied by a prefix.
+_SHORTEST_DENIED = 4
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,25 @@ class AnswerWords:
     negations: frozenset[str]
     #: Two words of which one is a negation, and which deny nothing: *not only*.
     no_negations: frozenset[str]
+    #: Words that may deny without being negations: nothing is concluded where one stands on one side only.
+    implicit_negations: frozenset[str]
+    #: Two words that together are a negation: *failed to*.
+    denials: frozenset[str]
+    #: Words that turn round what stands beside them: nothing is concluded where one stands on one side only.
+    conditions: frozenset[str]
+    #: Words behind which a negation changes nothing: *let me know if*.
+    doubts: frozenset[str]
+    #: Words that come and go with a negation: *does*, *any*.
+    neutral: frozenset[str]
+    #: Words that may stand anywhere when a sentence is put the other way about.
+    unordered: frozenset[str]
     #: Words between a negation and what it denies: *not yet been*.
     between_denied: frozenset[str]
-    #: Pairs of opposites. In each other's place they turn a sentence round.
-    antonyms: tuple[tuple[str, str], ...]
+    #: Pairs of opposites. In each other's place they turn a sentence round. Verbs come with all their forms.
+    antonyms: tuple[tuple[frozenset[str], frozenset[str]], ...]
+    #: What makes a word its own opposite, and words that begin so and are opposites of nothing.
+    opposing_prefixes: tuple[str, ...]
+    no_opposites: tuple[str, ...]
     #: At the head of an answer they refuse, unless one of `abilities` stands there too: what was not found is told.
     inabilities: tuple[str, ...]
     abilities: tuple[str, ...]
@@ -69,17 +90,50 @@ class AnswerWords:
     @cached_property
     def telling(self) -> Vocabulary:
         """Words without which an answer neither contradicts nor takes a stance: all others need no second look."""
-        return vocabulary_of(self.cues | self.refusing.signs | self.hedging.signs)
+        return vocabulary_of(self.cues | self.denying | self.refusing.signs | self.hedging.signs, self.opposing_prefixes)
 
     @cached_property
     def opposites(self) -> frozenset[str]:
-        return frozenset(word for pair in self.antonyms for word in pair)
+        return frozenset(word for pair in self.antonyms for side in pair for word in side)
 
     @cached_property
     def opposites_of(self) -> Mapping[str, frozenset[str]]:
         """The opposites of each word that has one."""
-        both = [*self.antonyms, *((other, one) for one, other in self.antonyms)]
-        return {word: frozenset(other for one, other in both if one == word) for word in self.opposites}
+        return self._joined((one, other) for pair in self.antonyms for one, other in (pair, pair[::-1]))
+
+    @cached_property
+    def forms_of(self) -> Mapping[str, frozenset[str]]:
+        """The forms of each word that has an opposite, itself among them."""
+        return self._joined((side, side) for pair in self.antonyms for side in pair)
+
+    def _joined(self, pairs: Iterable[tuple[frozenset[str], frozenset[str]]]) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for one, other in pairs:
+            for word in one:
+                found.setdefault(word, set()).update(other)
+        return {word: frozenset(others) for word, others in found.items()}
+
+    def positive(self, word: str) -> str | None:
+        """What a word with an opposing prefix denies: *usual* of *unusual*; null if it has none."""
+        prefix = next((prefix for prefix in self.opposing_prefixes if word.startswith(prefix)), None)
+        if prefix is None or len(word) - len(prefix) < _SHORTEST_DENIED or word.startswith(self.no_opposites):
+            return None
+        return word[len(prefix) :]
+
+    @cached_property
+    def denying(self) -> frozenset[str]:
+        """First words of `denials`."""
+        return frozenset(phrase.partition(" ")[0] for phrase in self.denials)
+
+    @cached_property
+    def passing(self) -> frozenset[str]:
+        """Words that are left out where the rest of two sentences is compared."""
+        return self.cues | self.neutral | self.denying | {"to"}
+
+    @cached_property
+    def moving(self) -> frozenset[str]:
+        """Words whose place tells nothing of who is compared with whom."""
+        return self.opposites | self.unordered
 
     @cached_property
     def cues(self) -> frozenset[str]:
@@ -87,16 +141,36 @@ class AnswerWords:
         return self.negations | self.opposites
 
 
+def _forms(verb: str, irregular: Mapping[str, Sequence[str]]) -> frozenset[str]:
+    """Every form of a verb. Spelling makes some that are no words, and occur in no text."""
+    past = irregular.get(verb) or participles(verb, english())
+    stem = verb.removesuffix("e")
+    third = f"{verb[:-1]}ies" if verb.endswith("y") and verb[-2] not in "aeiou" else f"{verb}s"
+    return frozenset((verb, third, f"{verb}es", f"{stem}ing", f"{verb}{verb[-1]}ing", *past))
+
+
 @cache
 def english_answers() -> AnswerWords:
     """English, from the file that ships with the package."""
     text = files("comparators").joinpath("data/english-answers.json").read_text(encoding="utf-8")
     fields = json.loads(text)
+    irregular: Mapping[str, Sequence[str]] = fields["irregular"]
     return AnswerWords(
         negations=frozenset(fields["negations"]),
         no_negations=frozenset(fields["no_negations"]),
+        implicit_negations=frozenset(fields["implicit_negations"]),
+        denials=frozenset(fields["denials"]),
+        conditions=frozenset(fields["conditions"]),
+        doubts=frozenset(fields["doubts"]),
+        neutral=frozenset(fields["neutral"]),
+        unordered=frozenset(fields["unordered"]),
         between_denied=frozenset(fields["between_denied"]),
-        antonyms=tuple((one, other) for one, other in fields["antonyms"]),
+        antonyms=(
+            *((frozenset((one,)), frozenset((other,))) for one, other in fields["antonyms"]),
+            *((_forms(one, irregular), _forms(other, irregular)) for one, other in fields["opposed_verbs"]),
+        ),
+        opposing_prefixes=tuple(fields["opposing_prefixes"]),
+        no_opposites=tuple(fields["no_opposites"]),
         inabilities=tuple(fields["inabilities"]),
         abilities=tuple(fields["abilities"]),
         uncertain=tuple(fields["uncertain"]),

@@ -13,9 +13,9 @@ WORDS = bytes(byte if byte in _KEPT else ord("x") if byte > 127 else ord(" ") fo
 _LINES = WORDS[:10] + b"\n" + WORDS[11:]
 
 
-def vocabulary_of(words: frozenset[str]) -> Vocabulary:
-    """Words of answers to look for with `wordsearch.words_found`."""
-    return Vocabulary(words, WORDS)
+def vocabulary_of(words: frozenset[str], beginnings: tuple[str, ...] = ()) -> Vocabulary:
+    """Words of answers to look for with `wordsearch.words_found`, and beginnings of words."""
+    return Vocabulary(words, WORDS, beginnings)
 
 
 def words_of(texts: Sequence[str]) -> list[list[str]]:

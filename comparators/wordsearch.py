@@ -22,6 +22,8 @@ Places: TypeAlias = NDArray[np.int64]
 #: Letters of a word that are looked up; as many spaces stand in front of a text that is searched.
 MARGIN = 8
 _SPACE = 32
+#: Letters from which on a word is looked at for how it begins.
+_LONG = 6
 #: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
 _MULTIPLIER, SLOT_BITS = np.uint64(0x9E3779B97F4A7C15), 16
 
@@ -35,10 +37,14 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words to look for. `alphabet`, bytes[256], says what each byte of UTF-8 is read as; a space ends a word."""
+    """Words to look for, and beginnings of two letters or more of words that are long enough to have a tail.
+
+    `alphabet`, bytes[256], says what each byte of UTF-8 is read as; a space ends a word.
+    """
 
     words: frozenset[str]
     alphabet: bytes = LETTERS_ONLY
+    beginnings: tuple[str, ...] = ()
 
     @cached_property
     def table(self) -> NDArray[np.bool_]:
@@ -48,20 +54,30 @@ class Vocabulary:
         return table
 
 
+    @cached_property
+    def heads(self) -> NDArray[np.bool_]:
+        """bool[2**16]: the first two letters, as one number, of words that begin so."""
+        table = np.zeros(1 << 16, np.bool_)
+        table[[int.from_bytes(beginning[:2].encode(), "little") for beginning in self.beginnings]] = True
+        return table
+
+    def holds(self, word: str) -> bool:
+        return word in self.words or (bool(self.beginnings) and word.startswith(self.beginnings))
+
+
 def slots_of(words: Iterable[str]) -> Keys:
     """Where words stand in a table of `2**SLOT_BITS` slots; some share one."""
     return slots(np.array([int.from_bytes(word.encode()[-MARGIN:], "little") for word in words], np.uint64))
 
 
 def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]:
-    """The words of each text that are in the vocabulary, in order, as often as they occur. Linear in the texts."""
+    """The words of each text that the vocabulary holds, in order, as often as they occur. Linear in the texts."""
     found: list[list[str]] = [[] for _ in texts]
     seen = _read(texts, vocabulary)
     owners, starts, ends = (each.tolist() for each in (seen.owners, seen.starts[seen.hits], seen.ends[seen.hits]))
-    words = vocabulary.words
     for owner, start, end in zip(owners, starts, ends, strict=True):
         word = seen.low[start:end].decode("ascii")
-        if word in words:
+        if vocabulary.holds(word):
             found[owner].append(word)
     return found
 
@@ -101,7 +117,11 @@ def _read(texts: Sequence[str], vocabulary: Vocabulary) -> _Seen:
     raw = b" ".join((b" " * MARGIN, *encoded, b""))
     low = raw.translate(vocabulary.alphabet)
     starts, ends = bounds(low)
-    hits = np.flatnonzero(vocabulary.table[slots(tails(low, starts, ends))])
+    wanted = vocabulary.table[slots(tails(low, starts, ends))]
+    if vocabulary.beginnings:
+        pairs = np.ndarray((len(low) - 1,), "<u2", buffer=low, strides=(1,))
+        wanted |= vocabulary.heads[pairs[starts]] & (ends - starts >= _LONG)
+    hits = np.flatnonzero(wanted)
     firsts = np.cumsum([MARGIN + 1, *(len(text) + 1 for text in encoded)])
     owners = np.searchsorted(firsts, starts[hits], side="right") - 1
     return _Seen(raw, low, starts, ends, hits, firsts, owners)
