@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -41,8 +41,11 @@ class Phrases:
 
     def stand_in(self, text: str, said: Iterable[str]) -> bool:
         """Whether one of them stands in a text in normal form; `said` are its words that are signs, or more."""
-        phrases = (self._by_sign[sign] for sign in self.signs.intersection(said))
-        return any(map(text.__contains__, chain.from_iterable(phrases)))
+        return any(map(text.__contains__, self.possible(said)))
+
+    def possible(self, said: Iterable[str]) -> Iterator[str]:
+        """Those whose signs are among the words."""
+        return chain.from_iterable(self._by_sign[sign] for sign in self.signs.intersection(said))
 
 
 @dataclass(frozen=True)
@@ -74,23 +77,45 @@ class AnswerWords:
     #: At the head of an answer they refuse, unless one of `abilities` stands there too: what was not found is told.
     inabilities: tuple[str, ...]
     abilities: tuple[str, ...]
-    #: Who answers does not stand by it.
+    #: What refuses in one sentence with an apology.
+    apologies: frozenset[str]
+    apologetic: tuple[str, ...]
+    #: Verbs behind an inability that tell what was not found.
+    perceiving: frozenset[str]
+    #: Words in front of an inability, and behind it in its sentence, with which it refuses nothing.
+    subordinators: frozenset[str]
+    limits: tuple[str, ...]
+    #: Participles of what is done before one decides; any other is a deed beside which nothing is refused.
+    no_deeds: frozenset[str]
+    #: How answers begin that tell of a deed, and texts written for somebody else.
+    openings: tuple[str, ...]
+    drafts: tuple[str, ...]
+    #: Who answers does not stand by it, unless one of `certain` stands there.
     uncertain: tuple[str, ...]
+    certain: tuple[str, ...]
+    #: They ask for something without a question mark.
+    requests: tuple[str, ...]
+    #: A question with one of them is for the user.
+    addressing: frozenset[str]
     #: Questions that only round an answer off.
     courtesies: tuple[str, ...]
 
     @cached_property
     def refusing(self) -> Phrases:
-        return Phrases(self.inabilities, self.negations)
+        return Phrases((*self.inabilities, *self.apologetic), self.negations)
 
     @cached_property
     def hedging(self) -> Phrases:
         return Phrases(self.uncertain, self.negations)
 
     @cached_property
+    def asking(self) -> Phrases:
+        return Phrases(self.requests, self.negations)
+
+    @cached_property
     def telling(self) -> Vocabulary:
         """Words without which an answer neither contradicts nor takes a stance: all others need no second look."""
-        return vocabulary_of(self.cues | self.denying | self.refusing.signs | self.hedging.signs, self.opposing_prefixes)
+        return vocabulary_of(self.cues | self.denying | self.refusing.signs | self.hedging.signs | self.asking.signs, self.opposing_prefixes)
 
     @cached_property
     def opposites(self) -> frozenset[str]:
@@ -173,6 +198,17 @@ def english_answers() -> AnswerWords:
         no_opposites=tuple(fields["no_opposites"]),
         inabilities=tuple(fields["inabilities"]),
         abilities=tuple(fields["abilities"]),
+        apologies=frozenset(fields["apologies"]),
+        apologetic=tuple(fields["apologetic"]),
+        perceiving=frozenset(fields["perceiving"]),
+        subordinators=frozenset(fields["subordinators"]),
+        limits=tuple(fields["limits"]),
+        no_deeds=frozenset(fields["no_deeds"]),
+        openings=tuple(fields["openings"]),
+        drafts=tuple(fields["drafts"]),
         uncertain=tuple(fields["uncertain"]),
+        certain=tuple(fields["certain"]),
+        requests=tuple(fields["requests"]),
+        addressing=frozenset(fields["addressing"]),
         courtesies=tuple(fields["courtesies"]),
     )
