@@ -17,6 +17,7 @@ import numpy as np
 
 from comparators.answerbatch import AnswerBatch
 from comparators.figure import LONGEST_NUMBER, NAME, Figure, otherwise, plain, rounded, scaled, shown
+from comparators.numbers import MAX_CHARACTERS as LONGEST_ANSWER
 from comparators.numbers import counted, figures
 from comparators.spec import Column, Evidence, Status, column, overridden
 from comparators.text import excerpt, normalise_all
@@ -44,21 +45,23 @@ def compare_grounding(batch: AnswerBatch, grounds: Sequence[Grounds]) -> Column:
     value = np.zeros(len(grounds))
     status = np.full(len(grounds), Status.NOT_APPLICABLE, np.uint8)
     production, replay = batch.figures
-    counted = [_counted(found) for found in replay]
-    open_yet = [_unknown(these, ours) for these, ours in zip(counted, production, strict=True)]
+    wanted = [_counted(found) for found in replay]
+    open_yet = [_unknown(these, ours) for these, ours in zip(wanted, production, strict=True)]
     asked = [place for place, these in enumerate(open_yet) if these]
     known = dict(zip(asked, _known([grounds[batch.both[place]] for place in asked]), strict=True))
     for place, row in enumerate(batch.both):
-        if counted[place]:
+        if not batch.fits[place]:
+            status[row] = Status.TOO_LARGE
+        elif wanted[place]:
             alone = _ungrounded(open_yet[place], known.get(place, _NOTHING))
             status[row] = Status.TOO_LARGE if alone is None else Status.SCORED
-            value[row] = 0.0 if alone is None else len(alone) / len(counted[place])
+            value[row] = 0.0 if alone is None else len(alone) / len(wanted[place])
     return overridden(column("answer.ungrounded", value, status), batch.given)
 
 
 def explain_grounding(production: str | None, replay: str | None, grounds: Grounds) -> tuple[Evidence, ...]:
     """The figures that stand nowhere."""
-    if production is None or replay is None:
+    if production is None or replay is None or max(len(production), len(replay)) > LONGEST_ANSWER:
         return ()
     ours, theirs = figures(normalise_all((production, replay)))
     open_yet = _unknown(_counted(theirs), ours)

@@ -20,6 +20,8 @@ from comparators.figure import FAINT, NAME, Figure, Key, kind_of, rounded, ways_
 from comparators.figureread import english_reader
 from comparators.figurescan import english_scanner
 
+#: Characters of an answer of which figures are read.
+MAX_CHARACTERS = 250_000
 #: Characters searched at once, which bounds memory.
 _CHARACTERS = 1 << 20
 #: The figures left of each value and unit.
