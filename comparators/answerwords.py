@@ -15,25 +15,32 @@ from comparators.wordscan import vocabulary_of, words_of
 from comparators.wordsearch import Vocabulary
 
 
-#: Letters of a word that can be denied by a prefix.
-_SHORTEST_DENIED = 4
+#: Letters of a word with an opposing prefix, and of the word without it.
+_SHORTEST_DENIED, _SHORTEST_POSITIVE = 6, 4
+#: More than there are negations in any answer that is read.
+_MANY = 1 << 20
 
 
 @dataclass(frozen=True)
 class Phrases:
-    """Finds phrases in texts. Each has a sign without which it is not looked for: a negation, else its longest word."""
+    """Finds phrases in texts. Each has a sign without which it is not looked for: a negation, else its longest rare word."""
 
     phrases: tuple[str, ...]
     negations: frozenset[str]
+    #: Words that stand in most answers: a sign only where a phrase has no other word.
+    common: frozenset[str]
 
     @cached_property
     def _by_sign(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for phrase in self.phrases:
             (words,) = words_of([phrase])
-            sign = max(reversed(words), key=lambda word: (word in self.negations, len(word)))
+            sign = max(reversed(words), key=self._weight)
             found.setdefault(sign, []).append(phrase)
         return found
+
+    def _weight(self, word: str) -> tuple[bool, bool, int]:
+        return word in self.negations, word not in self.common, len(word)
 
     @cached_property
     def signs(self) -> frozenset[str]:
@@ -97,20 +104,22 @@ class AnswerWords:
     requests: tuple[str, ...]
     #: A question with one of them is for the user.
     addressing: frozenset[str]
+    #: Words that stand in most answers.
+    common: frozenset[str]
     #: Questions that only round an answer off.
     courtesies: tuple[str, ...]
 
     @cached_property
     def refusing(self) -> Phrases:
-        return Phrases((*self.inabilities, *self.apologetic), self.negations)
+        return Phrases((*self.inabilities, *self.apologetic), self.negations, self.common)
 
     @cached_property
     def hedging(self) -> Phrases:
-        return Phrases(self.uncertain, self.negations)
+        return Phrases(self.uncertain, self.negations, self.common)
 
     @cached_property
     def asking(self) -> Phrases:
-        return Phrases(self.requests, self.negations)
+        return Phrases(self.requests, self.negations, self.common)
 
     @cached_property
     def telling(self) -> Vocabulary:
@@ -140,10 +149,20 @@ class AnswerWords:
 
     def positive(self, word: str) -> str | None:
         """What a word with an opposing prefix denies: *usual* of *unusual*; null if it has none."""
-        prefix = next((prefix for prefix in self.opposing_prefixes if word.startswith(prefix)), None)
-        if prefix is None or len(word) - len(prefix) < _SHORTEST_DENIED or word.startswith(self.no_opposites):
+        if word[:2] not in self._beginnings or len(word) < _SHORTEST_DENIED or word.startswith(self.no_opposites):
             return None
-        return word[len(prefix) :]
+        prefix = next((prefix for prefix in self.opposing_prefixes if word.startswith(prefix)), word)
+        denied = word[len(prefix) :]
+        return denied if len(denied) >= _SHORTEST_POSITIVE else None
+
+    @cached_property
+    def _beginnings(self) -> frozenset[str]:
+        return frozenset(prefix[:2] for prefix in self.opposing_prefixes)
+
+    @cached_property
+    def weights(self) -> Mapping[str, int]:
+        """What each word that denies, or may begin a denial, adds to a text; the sum tells how many there are of both."""
+        return {**dict.fromkeys(self.denying, _MANY), **dict.fromkeys(self.negations, 1)}
 
     @cached_property
     def denying(self) -> frozenset[str]:
@@ -210,5 +229,6 @@ def english_answers() -> AnswerWords:
         certain=tuple(fields["certain"]),
         requests=tuple(fields["requests"]),
         addressing=frozenset(fields["addressing"]),
+        common=frozenset(fields["common"]),
         courtesies=tuple(fields["courtesies"]),
     )

@@ -24,11 +24,13 @@ from comparators.wordsearch import MARGIN, SLOT_BITS, bounds, slots, slots_of, t
 LONGEST_PASSAGE = 16
 #: What a token is to a figure: nothing, a part, its begin, a part of a whole ("a third"), a word for one.
 _NOTHING, _PART, _BEGIN, _FRACTION, _ONE = range(5)
-_GAPS: Bools = np.isin(np.arange(256), [ord(gap) for gap in " \n|"])
-_DIGITS: Bools = np.isin(np.arange(256), [ord(digit) for digit in "0123456789"])
-_MARKS: Bools = np.isin(np.arange(256), [ord("."), ord(")")])
-#: Signs of units and currencies; those beyond ASCII are read as "?". A token of them is short.
-_SIGNS: Bools = np.isin(np.arange(256), [ord(sign) for sign in "%$?"])
+#: What a byte is: white space or a bar, a digit, the end of a list's marker, a sign of a unit or currency ("?" is what
+#: lies beyond ASCII); a token of signs is short.
+_GAP, _DIGIT, _MARK, _SIGN = range(1, 5)
+_CLASSES = bytes(
+    next((kind for kind, those in ((_GAP, " \n|"), (_DIGIT, "0123456789"), (_MARK, ".)"), (_SIGN, "%$?")) if chr(byte) in those), 0)
+    for byte in range(256)
+)
 _LONGEST_SIGN = 3
 #: Before the first marker of a list.
 _BEFORE_LIST = ":.!?)*_;\n"
@@ -82,21 +84,21 @@ class FigureScanner:
 
     def _tokens(self, joined: str) -> _Tokens:
         text = joined.encode("ascii", "replace")  # one byte each, others are "?"
-        codes = np.frombuffer(text, np.uint8)
-        ends = np.flatnonzero(_GAPS[codes])
+        classes = np.frombuffer(text.translate(_CLASSES), np.uint8)
+        ends = np.flatnonzero(classes == _GAP)
         starts = np.append(0, ends[:-1] + 1)
         kinds = np.zeros(len(ends), np.uint8)
         found, kind = self._words(text)
         kinds[np.searchsorted(ends, found)] = kind
-        digits = np.searchsorted(ends, np.flatnonzero(_DIGITS[codes]))
+        digits = np.searchsorted(ends, np.flatnonzero(classes == _DIGIT))
         kinds[digits] = _BEGIN
         length = ends - starts
-        signs = np.searchsorted(ends, np.flatnonzero(_SIGNS[codes]))
+        signs = np.searchsorted(ends, np.flatnonzero(classes == _SIGN))
         signs = signs[(length[signs] <= _LONGEST_SIGN) & (kinds[signs] == _NOTHING)]
         kinds[signs] = _PART
-        spaced = np.append(False, codes[ends[:-1]] == ord(" ")) if len(ends) else np.zeros(0, np.bool_)
+        spaced = np.append(False, np.frombuffer(text, np.uint8)[ends[:-1]] == ord(" ")) if len(ends) else np.zeros(0, np.bool_)
         short = np.flatnonzero((length == 2) | (length == 3))
-        markers = short[_DIGITS[codes[starts[short]]] & _MARKS[codes[ends[short] - 1]]]
+        markers = short[(classes[starts[short]] == _DIGIT) & (classes[ends[short] - 1] == _MARK)]
         return _Tokens(starts, ends, kinds, spaced, markers)
 
     def _words(self, text: bytes) -> tuple[Ints, NDArray[np.uint8]]:

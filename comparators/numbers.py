@@ -11,7 +11,6 @@ Texts are expected in normal form (`text.normalise_all`): lower case, ASCII digi
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from typing import TypeAlias
@@ -79,6 +78,8 @@ def _cancelled(missing: list[Figure], added: list[Figure]) -> tuple[list[Figure]
     shown = sorted({figure.decimals for figure in (*missing, *added) if figure.decimals < NAME}, reverse=True)
     if len(shown) > 1:
         _cancel_rounded(sides, order, shown)
+    if sum(map(len, sides[0].values())) == len(missing):
+        return missing, added
     return _kept(missing, sides[0]), _kept(added, sides[1])
 
 
@@ -117,11 +118,11 @@ def _cancel_shown(these: list[Figure], fine: int, those: list[Figure], coarse: i
 
 def _kept(found: Sequence[Figure], left: _Left) -> list[Figure]:
     """What is left, in the order of the text; of equal ones the first stay."""
-    budget = Counter(figure for rest in left.values() for figure in rest)
     kept = []
     for figure in found:
-        if budget[figure] > 0:
-            budget[figure] -= 1
+        rest = left[figure.value, figure.unit]
+        if figure in rest:
+            rest.remove(figure)
             kept.append(figure)
     return kept
 
@@ -132,8 +133,10 @@ def _digits(found: Sequence[Figure]) -> str:
     return "".join(values) if all(map(str.isdecimal, values)) else ""
 
 
-def _telling(these: Sequence[Figure], those: Sequence[Figure]) -> list[Figure]:
+def _telling(these: list[Figure], those: list[Figure]) -> list[Figure]:
     """Without the faint ones in whose place nothing stands."""
+    if FAINT.isdisjoint(decimals for _, _, decimals in these):
+        return these
     kinds = frozenset(map(kind_of, those))
     return [figure for figure in these if figure.decimals not in FAINT or kind_of(figure) in kinds]
 

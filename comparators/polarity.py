@@ -21,17 +21,32 @@ from comparators.wordscan import words_of
 SAME_BUT_FOR_CUES = 75.0
 
 
-def may_turn(said: Iterable[tuple[Sequence[str], Sequence[str]]], words: AnswerWords) -> list[bool]:
-    """Which pairs of texts, given as their telling words, deny another number of times, or hold opposites.
+def may_turn(
+    said: Iterable[tuple[Sequence[str], Sequence[str]]], texts: Iterable[tuple[str, str]], words: AnswerWords
+) -> list[bool]:
+    """Which pairs of texts, with their telling words, deny another number of times, or hold opposites.
 
     Nowhere else can a sentence be turned round, but for two that are turned in opposite directions.
     """
     return [
-        _denied(production, words) != _denied(replay, words)
-        or _oppose(production, replay, words)
-        or _prefixed(production, words) != _prefixed(replay, words)
-        for production, replay in said
+        _oppose(*pair, words) or (pair[0] != pair[1] and (_weigh(*pair, words) or _denies_a_word(*pair, *both, words)))
+        for pair, both in zip(said, texts, strict=True)
     ]
+
+
+def _weigh(production: Sequence[str], replay: Sequence[str], words: AnswerWords) -> bool:
+    """Whether something may be denied more often here than there; first words of `denials` count apart."""
+    weights = words.weights
+    one, other = (sum(weights[word] for word in side if word in weights) for side in (production, replay))
+    return one != other
+
+
+def _denies_a_word(
+    production: Sequence[str], replay: Sequence[str], here: str, there: str, words: AnswerWords
+) -> bool:
+    """Whether a word of one text begins so that it is the contrary of what stands in the other."""
+    sides = ((production, there), (replay, here))
+    return any(denied in text for side, text in sides for denied in map(words.positive, side) if denied)
 
 
 def turned(pair: Aligned, words: AnswerWords) -> bool:
@@ -66,20 +81,10 @@ def _without_reply(sentence: str) -> tuple[str, str]:
     return (sentence[reply.end() :], reply[1]) if reply else (sentence, "")
 
 
-def _denied(said: Sequence[str], words: AnswerWords) -> tuple[int, int]:
-    """How many negations there are, and how many words that may begin one."""
-    return sum(word in words.negations for word in said), sum(word in words.denying for word in said)
-
-
-def _prefixed(said: Sequence[str], words: AnswerWords) -> frozenset[str]:
-    """Words that deny by how they begin."""
-    return frozenset(word for word in said if words.positive(word))
-
-
 def _oppose(production: Sequence[str], replay: Sequence[str], words: AnswerWords) -> bool:
     """Whether an opposite of some word of one text stands in the other."""
-    theirs = frozenset(replay)
-    return any(not theirs.isdisjoint(words.opposites_of.get(word, ())) for word in production)
+    opposites = [words.opposites_of[word] for word in production if word in words.opposites_of]
+    return bool(opposites) and not all(map(frozenset(replay).isdisjoint, opposites))
 
 
 def _negations(sentence: Sequence[str], words: AnswerWords) -> int:

@@ -118,16 +118,15 @@ def _head(text: str) -> str:
 
 def _refuses(text: str, said: Sequence[str], words: AnswerWords) -> bool:
     """Whether the head declines: what is quoted or drafted there, or stands beside a deed, refuses nothing."""
-    if not words.refusing.stand_in(text[:_HEAD], said):
+    if words.refusing.signs.isdisjoint(said) or not words.refusing.stand_in(text[:_HEAD], said):
         return False
     head = _QUOTED.sub(" ", _head(text))
     if head.startswith(words.drafts) or _tells_of_deed(head, words):
         return False
     for phrase in words.abilities:
         head = head.replace(phrase, " ")
-    phrases = frozenset(words.refusing.possible(said))
-    refusing = (_declines(head, phrase, words) for phrase in words.inabilities if phrase in phrases)
-    return any(refusing) or any(_regrets(head, phrase, words) for phrase in words.apologetic if phrase in phrases)
+    found = [phrase for phrase in words.refusing.possible(said) if phrase in head]
+    return any((_regrets if phrase in words.apologetic else _declines)(head, phrase, words) for phrase in found)
 
 
 def _tells_of_deed(head: str, words: AnswerWords) -> bool:
@@ -177,7 +176,7 @@ def _asks(tail: str, said: Sequence[str], words: AnswerWords) -> bool:
     mark = tail.rfind("?")
     if mark >= 0 and _is_asked(tail, mark, words):
         return True
-    for phrase in words.asking.possible(said):
+    for phrase in words.asking.possible(said) if said else ():
         at = tail.rfind(phrase)
         if at >= 0 and not _is_polite(_SENTENCE_END.split(tail[at:])[0], words):
             return True
