@@ -78,9 +78,10 @@ class AnswerBatch:
 
     @cached_property
     def figures(self) -> tuple[list[list[Figure]], list[list[Figure]]]:
-        """Numbers and ids of both sides, where both answered; none where there is too much. Equal texts have equal ones."""
+        """Numbers and ids of both sides, where both answered; none where a text does not fit."""
         left, right = (
-            [text if fits else "" for text, fits in zip(side, self.fits, strict=True)] for side in (self.left, self.right)
+            [text if fits else "" for text, fits in zip(side, self.fits, strict=True)]
+            for side in (self.left, self.right)
         )
         other = [row for row, (one, two) in enumerate(zip(left, right, strict=True)) if one != two]
         found = figures([*left, *(right[row] for row in other)])

@@ -14,7 +14,6 @@ from comparators.wordforms import participles
 from comparators.wordscan import vocabulary_of, words_of
 from comparators.wordsearch import Vocabulary
 
-
 #: Letters of a word with an opposing prefix, and of the word without it.
 _SHORTEST_DENIED, _SHORTEST_POSITIVE = 6, 4
 #: More than there are negations in any answer that is read.
@@ -23,7 +22,10 @@ _MANY = 1 << 20
 
 @dataclass(frozen=True)
 class Phrases:
-    """Finds phrases in texts. Each has a sign without which it is not looked for: a negation, else its longest rare word."""
+    """Finds phrases in texts.
+
+    Each has a sign without which it is not looked for: a negation, else its longest rare word.
+    """
 
     phrases: tuple[str, ...]
     negations: frozenset[str]
@@ -123,8 +125,12 @@ class AnswerWords:
 
     @cached_property
     def telling(self) -> Vocabulary:
-        """Words without which an answer neither contradicts nor takes a stance: all others need no second look."""
-        return vocabulary_of(self.cues | self.denying | self.refusing.signs | self.hedging.signs | self.asking.signs, self.opposing_prefixes)
+        """Words without which an answer neither contradicts nor takes a stance: all others need no second look.
+
+        Of opposites of which one stands in most answers, the other one tells.
+        """
+        signs = self.refusing.signs | self.hedging.signs | self.asking.signs
+        return vocabulary_of((self.cues - self.common) | self.denying | signs, self.opposing_prefixes)
 
     @cached_property
     def opposites(self) -> frozenset[str]:
@@ -134,6 +140,11 @@ class AnswerWords:
     def opposites_of(self) -> Mapping[str, frozenset[str]]:
         """The opposites of each word that has one."""
         return self._joined((one, other) for pair in self.antonyms for one, other in (pair, pair[::-1]))
+
+    @cached_property
+    def against_common(self) -> frozenset[str]:
+        """Words whose opposite stands in most answers."""
+        return frozenset(word for word, others in self.opposites_of.items() if not others.isdisjoint(self.common))
 
     @cached_property
     def forms_of(self) -> Mapping[str, frozenset[str]]:
@@ -161,7 +172,7 @@ class AnswerWords:
 
     @cached_property
     def weights(self) -> Mapping[str, int]:
-        """What each word that denies, or may begin a denial, adds to a text; the sum tells how many there are of both."""
+        """What each word adds to a text that denies or may begin a denial; the sum tells how many there are of both."""
         return {**dict.fromkeys(self.denying, _MANY), **dict.fromkeys(self.negations, 1)}
 
     @cached_property

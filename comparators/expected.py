@@ -22,13 +22,13 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from comparators.answerwords import english_answers
 from comparators.assignment import assign
 from comparators.calls import CallEvent, CanonicalCall, Effect, Leaf, Outcome
 from comparators.explain import shown
-from comparators.leaves import count_shared
-from comparators.answerwords import english_answers
 from comparators.figure import NAME, Figure, Key, respelled
 from comparators.figurewords import english_figures
+from comparators.leaves import count_shared
 from comparators.numbers import figures
 from comparators.spec import Column, Evidence, Status, Statuses, column, overridden, statuses
 from comparators.text import excerpt, normalise_all

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache, cached_property
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from comparators.figure import (
@@ -124,7 +125,8 @@ class FigureReader:
 
     def _dates(self) -> Iterator[tuple[str, str, _Read]]:
         month, day, year, to = self._month_name, self._day_number, r"(?:,? (?P<year>[0-9]{4}))?", self._to
-        yield _OPEN, rf"(?P<year>[0-9]{{4}})-(?P<month>[0-9]{{2}})-(?P<day>[0-9]{{2}})(?:[t ]{_CLOCK}{_ZONE})?", self._iso
+        iso = r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
+        yield _OPEN, rf"{iso}(?:[t ]{_CLOCK}{_ZONE})?", self._iso
         yield _OPEN, r"(?P<year>[0-9]{4})-(?P<month>0[1-9]|1[0-2])", self._month
         yield _OPEN, rf"(?P<a>{day}){to}(?P<b>{day}) (?:of )?{month}{year}", self._days
         yield _OPEN, rf"(?P<a>{day})[ -](?:of )?{month}(?:[ ,-]{{1,2}}(?P<year>[0-9]{{4}}))?", self._days
@@ -242,18 +244,18 @@ class FigureReader:
         if match.groupdict().get("year"):
             yield _whole(match["year"])
 
-    def _time(self, match: re.Match[str]) -> Iterator[Figure]:
+    def _time(self, match: re.Match[str]) -> Iterable[Figure]:
         found = match.groupdict()
         half = self.words.meridiems.get(found.get("half") or "", "")
-        yield from _clock(found["hour"], found.get("minute"), found.get("second"), half) or _named(match[0])
+        return _clock(found["hour"], found.get("minute"), found.get("second"), half) or _named(match[0])
 
-    def _hours(self, match: re.Match[str]) -> Iterator[Figure]:
+    def _hours(self, match: re.Match[str]) -> Iterable[Figure]:
         """Of "9-10:30 am" both are meant to be in the morning."""
         first, last = (self.words.meridiems.get(match[half] or "", "") for half in ("p1", "p2"))
         if not first and int(match["h1"]) <= int(match["h2"]):
             first = last
-        yield from _clock(match["h1"], match["m1"], None, first)
-        yield from _clock(match["h2"], match["m2"], None, last)
+        ends = _clock(match["h1"], match["m1"], None, first), _clock(match["h2"], match["m2"], None, last)
+        return chain(*ends) if all(ends) else _named(match[0])
 
     def _number(self, match: re.Match[str]) -> Iterator[Figure]:
         found = match.groupdict()
@@ -270,7 +272,8 @@ class FigureReader:
         if is_money and found["money_scale"]:
             exponent = self.words.money_scales[found["money_scale"]]
         minus = "-" if "-" in (found["sign"], found["minus"]) else ""
-        return iter((_amount(f"{minus}{digits}", exponent, unit if found["unit"] in self.words.currencies else money or unit),))
+        named = unit if found["unit"] in self.words.currencies else money or unit
+        return iter((_amount(f"{minus}{digits}", exponent, named),))
 
     def _unit_of(self, written: str | None) -> str:
         return self.words.units.get(written or "") or self.words.currencies.get(written or "", "")
@@ -339,13 +342,14 @@ def _date(month: int, day: int) -> Figure:
     return Figure(f"{month:02}-{day:02}", "", DATE)
 
 
-def _clock(hour: str, minute: str | None, second: str | None, half: str) -> Iterator[Figure]:
+def _clock(hour: str, minute: str | None, second: str | None, half: str) -> tuple[Figure, ...]:
     """A time of day; nothing if no clock shows it."""
     hours, minutes, seconds = int(hour), int(minute or 0), int(second or 0)
     if half and hours in _HOURS:
         hours = hours % 12 + 12 * (half == "pm") if hours <= 12 else hours
-    if hours in _HOURS and minutes in _MINUTES and seconds in _MINUTES:
-        yield Figure(f"{hours}:{minutes:02}" + (f":{seconds:02}" if seconds else ""), half, TIME)
+    if hours not in _HOURS or minutes not in _MINUTES or seconds not in _MINUTES:
+        return ()
+    return (Figure(f"{hours}:{minutes:02}" + (f":{seconds:02}" if seconds else ""), half, TIME),)
 
 
 def _day_of_year(match: re.Match[str]) -> Iterator[Figure]:

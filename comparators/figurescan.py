@@ -27,10 +27,13 @@ _NOTHING, _PART, _BEGIN, _FRACTION, _ONE = range(5)
 #: What a byte is: white space or a bar, a digit, the end of a list's marker, a sign of a unit or currency ("?" is what
 #: lies beyond ASCII); a token of signs is short.
 _GAP, _DIGIT, _MARK, _SIGN = range(1, 5)
-_CLASSES = bytes(
-    next((kind for kind, those in ((_GAP, " \n|"), (_DIGIT, "0123456789"), (_MARK, ".)"), (_SIGN, "%$?")) if chr(byte) in those), 0)
-    for byte in range(256)
-)
+_CLASS_OF = {
+    **dict.fromkeys(" \n|", _GAP),
+    **dict.fromkeys("0123456789", _DIGIT),
+    **dict.fromkeys(".)", _MARK),
+    **dict.fromkeys("%$?", _SIGN),
+}
+_CLASSES = bytes(_CLASS_OF.get(chr(byte), 0) for byte in range(256))
 _LONGEST_SIGN = 3
 #: Before the first marker of a list.
 _BEFORE_LIST = ":.!?)*_;\n"
@@ -96,9 +99,11 @@ class FigureScanner:
         signs = np.searchsorted(ends, np.flatnonzero(classes == _SIGN))
         signs = signs[(length[signs] <= _LONGEST_SIGN) & (kinds[signs] == _NOTHING)]
         kinds[signs] = _PART
-        spaced = np.append(False, np.frombuffer(text, np.uint8)[ends[:-1]] == ord(" ")) if len(ends) else np.zeros(0, np.bool_)
+        spaced = np.zeros(len(ends), np.bool_)
+        spaced[1:] = np.frombuffer(text, np.uint8)[ends[:-1]] == ord(" ")
         short = np.flatnonzero((length == 2) | (length == 3))
-        markers = short[(classes[starts[short]] == _DIGIT) & (classes[ends[short] - 1] == _MARK)]
+        marked = (classes[starts[short]] == _DIGIT) & (classes[ends[short] - 1] == _MARK)
+        markers = short[marked]
         return _Tokens(starts, ends, kinds, spaced, markers)
 
     def _words(self, text: bytes) -> tuple[Ints, NDArray[np.uint8]]:
@@ -113,7 +118,8 @@ class FigureScanner:
     def _leave_out_pronouns(self, joined: str, tokens: _Tokens) -> None:
         """ "The one that failed" counts nothing."""
         places = np.flatnonzero(tokens.kinds == _ONE)
-        for place, start, end in zip(places.tolist(), tokens.starts[places].tolist(), tokens.ends[places].tolist(), strict=True):
+        where = (places, tokens.starts[places], tokens.ends[places])
+        for place, start, end in zip(*(each.tolist() for each in where), strict=True):
             before = _WORD.findall(joined[max(start - _AROUND, 0) : start])
             after = _WORD.match(joined, end + 1)
             counts = (

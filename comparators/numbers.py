@@ -12,7 +12,7 @@ Texts are expected in normal form (`text.normalise_all`): lower case, ASCII digi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-
+from operator import attrgetter
 from typing import TypeAlias
 
 from comparators.figure import FAINT, NAME, Figure, Key, kind_of, rounded, ways_to_write
@@ -23,6 +23,7 @@ from comparators.figurescan import english_scanner
 MAX_CHARACTERS = 250_000
 #: Characters searched at once, which bounds memory.
 _CHARACTERS = 1 << 20
+_DECIMALS = attrgetter("decimals")
 #: The figures left of each value and unit.
 _Left: TypeAlias = dict[Key, list[Figure]]
 
@@ -69,24 +70,32 @@ def _cancelled(missing: list[Figure], added: list[Figure]) -> tuple[list[Figure]
     where they are rounded, so that swapping the sides changes nothing.
     """
     sides = _by_key(missing), _by_key(added)
-    order = sorted((*sides[0], *sides[1]))
-    for key in order:
+    alike = [
+        (key, written)
+        for own, other in (sides, sides[::-1])
+        for key, found in own.items()
+        for written in ways_to_write(found[0])
+        if written in other
+    ]
+    for key, written in sorted(alike):
         own, other = sides if key in sides[0] else sides[::-1]
-        for written in ways_to_write(min(own[key])) if own[key] else ():
-            if written in other:
-                _cross_out(own[key], other[written])
+        _cross_out(own[key], other[written])
     shown = sorted({figure.decimals for figure in (*missing, *added) if figure.decimals < NAME}, reverse=True)
     if len(shown) > 1:
-        _cancel_rounded(sides, order, shown)
+        _cancel_rounded(sides, shown)
     if sum(map(len, sides[0].values())) == len(missing):
         return missing, added
     return _kept(missing, sides[0]), _kept(added, sides[1])
 
 
 def _by_key(found: Sequence[Figure]) -> _Left:
+    """The finest last: they go first, for the coarse ones may still be another one rounded."""
     left: _Left = {}
     for figure in found:
         left.setdefault((figure.value, figure.unit), []).append(figure)
+    for alike in left.values():
+        if len(alike) > 1:
+            alike.sort(key=_DECIMALS)
     return left
 
 
@@ -96,11 +105,11 @@ def _cross_out(these: list[Figure], those: list[Figure]) -> None:
         del these[-both:], those[-both:]
 
 
-def _cancel_rounded(sides: tuple[_Left, _Left], order: Sequence[Key], shown: Sequence[int]) -> None:
-    places = [(-figure.decimals, key) for key in order for side in sides for figure in side.get(key, ())]
-    for fine, key in sorted(set(places)):
+def _cancel_rounded(sides: tuple[_Left, _Left], shown: Sequence[int]) -> None:
+    places = {(-figure.decimals, key) for side in sides for key, found in side.items() for figure in found}
+    for fine, key in sorted(place for place in places if -place[0] < NAME):
         own, other = sides if key in sides[0] else sides[::-1]
-        for decimals in shown if -fine < NAME else ():
+        for decimals in shown:
             if decimals < -fine:
                 value = rounded(key[0], decimals)
                 for unit in dict.fromkeys((key[1], "")):

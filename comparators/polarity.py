@@ -46,7 +46,12 @@ def _denies_a_word(
 ) -> bool:
     """Whether a word of one text begins so that it is the contrary of what stands in the other."""
     sides = ((production, there), (replay, here))
-    return any(denied in text for side, text in sides for denied in map(words.positive, side) if denied)
+    return any(
+        f" {denied}" in text
+        for side, text in sides
+        for word in side
+        if word not in words.cues and (denied := words.positive(word))
+    )
 
 
 def turned(pair: Aligned, words: AnswerWords) -> bool:
@@ -82,9 +87,11 @@ def _without_reply(sentence: str) -> tuple[str, str]:
 
 
 def _oppose(production: Sequence[str], replay: Sequence[str], words: AnswerWords) -> bool:
-    """Whether an opposite of some word of one text stands in the other."""
+    """Whether an opposite of some word of one text stands in the other, or may, as it does in most texts."""
     opposites = [words.opposites_of[word] for word in production if word in words.opposites_of]
-    return bool(opposites) and not all(map(frozenset(replay).isdisjoint, opposites))
+    if opposites and not all(map(frozenset(replay).isdisjoint, opposites)):
+        return True
+    return production != replay and not words.against_common.isdisjoint(frozenset(production) ^ frozenset(replay))
 
 
 def _negations(sentence: Sequence[str], words: AnswerWords) -> int:
@@ -116,7 +123,8 @@ def _swapped(one: Sequence[str], other: Sequence[str], words: AnswerWords) -> in
     here = [word for word in mine if not theirs.isdisjoint(words.opposites_of[word])]
     there = [word for word in theirs if not mine.isdisjoint(words.opposites_of[word])]
     prefixed = ((these - those - words.opposites, those) for these, those in (sides, sides[::-1]))
-    return max(len(here), len(there)) + sum(words.positive(word) in those for these, those in prefixed for word in these)
+    denied = sum(words.positive(word) in those for these, those in prefixed for word in these)
+    return max(len(here), len(there)) + denied
 
 
 def _may_deny(one: Sequence[str], other: Sequence[str], words: AnswerWords) -> bool:

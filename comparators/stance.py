@@ -60,7 +60,7 @@ def stance_of(answer: str | None, said: Sequence[str], records: Records, words: 
         bool(text) and not refuses,
         _asks(text[-_TAIL:], said, words),
         records.handed_over,
-        bool(said) and _hedges(text, said, words),
+        not words.hedging.signs.isdisjoint(said) and _hedges(text, said, words),
         refuses,
     )
     return _TAKEN[found]
@@ -121,9 +121,11 @@ def _refuses(text: str, said: Sequence[str], words: AnswerWords) -> bool:
     if words.refusing.signs.isdisjoint(said) or not words.refusing.stand_in(text[:_HEAD], said):
         return False
     head = _QUOTED.sub(" ", _head(text))
+    if not words.refusing.stand_in(head, said):
+        return False
     if head.startswith(words.drafts) or _tells_of_deed(head, words):
         return False
-    for phrase in words.abilities:
+    for phrase in filter(head.__contains__, words.abilities):
         head = head.replace(phrase, " ")
     found = [phrase for phrase in words.refusing.possible(said) if phrase in head]
     return any((_regrets if phrase in words.apologetic else _declines)(head, phrase, words) for phrase in found)
@@ -176,7 +178,9 @@ def _asks(tail: str, said: Sequence[str], words: AnswerWords) -> bool:
     mark = tail.rfind("?")
     if mark >= 0 and _is_asked(tail, mark, words):
         return True
-    for phrase in words.asking.possible(said) if said else ():
+    if words.asking.signs.isdisjoint(said):
+        return False
+    for phrase in words.asking.possible(said):
         at = tail.rfind(phrase)
         if at >= 0 and not _is_polite(_SENTENCE_END.split(tail[at:])[0], words):
             return True
@@ -186,11 +190,13 @@ def _asks(tail: str, said: Sequence[str], words: AnswerWords) -> bool:
 def _is_asked(tail: str, mark: int, words: AnswerWords) -> bool:
     """Whether the question before this mark is for the user: behind it there is one sentence more at most."""
     start = max(tail.rfind(sign, 0, mark) for sign in ("? ", ". ", "! ")) + 1
-    question, rest = tail[start:mark], _WITHOUT_CHOICE.sub("", tail[mark + 1 :]).strip(_CLOSERS)
-    if _is_polite(question, words) or len(_SENTENCE_END.findall(rest)) > 0:
+    question, rest = tail[start:mark], tail[mark + 1 :].strip(_CLOSERS)
+    if rest:
+        rest = _WITHOUT_CHOICE.sub("", rest).strip(_CLOSERS)
+    if _SENTENCE_END.search(rest) or _is_polite(question, words):
         return False
     return not _WORD.search(rest) or not words.addressing.isdisjoint(_WORD.findall(question))
 
 
 def _is_polite(sentence: str, words: AnswerWords) -> bool:
-    return any(phrase in sentence for phrase in words.courtesies)
+    return any(map(sentence.__contains__, words.courtesies))
