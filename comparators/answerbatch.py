@@ -10,7 +10,8 @@ import numpy as np
 
 from comparators.alignment import Aligned, align_all
 from comparators.answerwords import AnswerWords
-from comparators.numbers import Figure, figures
+from comparators.figure import Figure
+from comparators.numbers import MAX_CHARACTERS, figures
 from comparators.spec import Bools, Status, Statuses
 from comparators.text import normalise_all
 from comparators.wordsearch import words_found
@@ -71,9 +72,17 @@ class AnswerBatch:
         return [text for row in self.both if (text := self.normal[1][row]) is not None]
 
     @cached_property
+    def fits(self) -> list[bool]:
+        """Where figures are read of the pairs in which both answered: neither text is too long."""
+        return [max(map(len, pair)) <= MAX_CHARACTERS for pair in zip(self.left, self.right, strict=True)]
+
+    @cached_property
     def figures(self) -> tuple[list[list[Figure]], list[list[Figure]]]:
-        """Numbers and ids of both sides, where both answered. Equal texts have equal ones."""
-        left, right = self.left, self.right
+        """Numbers and ids of both sides, where both answered; none where a text does not fit."""
+        left, right = (
+            [text if fits else "" for text, fits in zip(side, self.fits, strict=True)]
+            for side in (self.left, self.right)
+        )
         other = [row for row, (one, two) in enumerate(zip(left, right, strict=True)) if one != two]
         found = figures([*left, *(right[row] for row in other)])
         theirs = dict(zip(other, found[len(left) :], strict=True))

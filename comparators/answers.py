@@ -18,7 +18,8 @@ from comparators.alignment import SAME_SENTENCE, align_all, changed
 from comparators.answerbatch import AnswerBatch
 from comparators.answerwords import AnswerWords
 from comparators.assignment import assign
-from comparators.numbers import Figure, figures, unmatched
+from comparators.figure import Figure, shown
+from comparators.numbers import counted, figures, unmatched
 from comparators.polarity import may_turn, turned
 from comparators.spec import Bools, Column, Evidence, Floats, Ints, Status, column, overridden, statuses
 from comparators.substitution import substitutions
@@ -43,7 +44,7 @@ def compare_answers(batch: AnswerBatch) -> tuple[Column, ...]:
     columns = (
         column("answer.lexical", wording, statuses(batch.answers > 0, Status.NOT_APPLICABLE)),
         _both("answer.length", batch, _log_length_ratio(left, right), np.ones(len(left), np.bool_)),
-        _both("answer.numbers", batch, _share(missing, added, some), some > 0),
+        _of_figures("answer.numbers", batch, _share(missing, added, some), some > 0),
         *_sentencewise(batch, missing, added),
     )
     return tuple(overridden(scores, batch.given) for scores in columns)
@@ -56,13 +57,15 @@ def explain_answers(production: str | None, replay: str | None) -> tuple[Evidenc
             return ()
         kind = "answer_new" if production is None else "answer_missing"
         return (Evidence(kind, _cut(production), _cut(replay)),)
-    left, right = normalise_all((production, replay))
-    if left == right:
+    if production == replay:
         return ()
-    sides = changed(production[:_READ_FOR_EVIDENCE], replay[:_READ_FOR_EVIDENCE])
-    removed, added = (side[:MAX_LINES] for side in sides)
+    heads = production[:_READ_FOR_EVIDENCE], replay[:_READ_FOR_EVIDENCE]
+    left, right = normalise_all(heads)
+    if left == right:
+        return _beyond_heads(production, replay)
+    removed, added = (side[:MAX_LINES] for side in changed(*heads))
     lines = [Evidence("answer_changed", _cut(old), _cut(new)) for old, new in _beside(removed, added)]
-    return (*lines, *_figure_evidence(production, replay)) or (_first_difference(left, right),)
+    return (*lines, *_figure_evidence(left, right)) or (_parting(left, right),)
 
 
 def _both(name: str, batch: AnswerBatch, value: Floats, applicable: Bools) -> Column:
@@ -70,6 +73,13 @@ def _both(name: str, batch: AnswerBatch, value: Floats, applicable: Bools) -> Co
     values, scored = np.zeros(len(batch.answers)), np.zeros(len(batch.answers), np.bool_)
     values[batch.both], scored[batch.both] = value, applicable
     return column(name, values, statuses(scored, Status.NOT_APPLICABLE))
+
+
+def _of_figures(name: str, batch: AnswerBatch, value: Floats, applicable: Bools) -> Column:
+    """The same, `TOO_LARGE` where the figures of a pair were not read."""
+    scores = _both(name, batch, value, applicable)
+    scores.status[[row for row, fits in zip(batch.both, batch.fits, strict=True) if not fits]] = Status.TOO_LARGE
+    return scores
 
 
 def _log_length_ratio(left: Sequence[str], right: Sequence[str]) -> Floats:
@@ -82,7 +92,8 @@ def _unmatched(batch: AnswerBatch) -> tuple[list[list[Figure]], list[list[Figure
     """Figures of one side only, where both answered, and how many figures both sides hold."""
     production, replay = batch.figures
     found = [unmatched(*sides) for sides in zip(production, replay, strict=True)]
-    some = np.array([len(one) + len(other) for one, other in zip(production, replay, strict=True)], np.int64)
+    total = [len(counted(one)) + len(counted(other)) for one, other in zip(production, replay, strict=True)]
+    some = np.array([max(all_, sum(map(len, alone))) for all_, alone in zip(total, found, strict=True)], np.int64)
     return [missing for missing, _ in found], [added for _, added in found], some
 
 
@@ -101,12 +112,13 @@ def _sentencewise(
     """Most pairs differ neither in figures on both sides nor in a cue: their sentences are not even cut."""
     swapped = [bool(one and other) for one, other in zip(missing, added, strict=True)]
     telling = ((batch.telling[0][row], batch.telling[1][row]) for row in batch.both)
-    turning = may_turn(telling, batch.words)
+    turning = may_turn(telling, zip(batch.left, batch.right, strict=True), batch.words)
     asked = [place for place, both in enumerate(zip(swapped, turning, strict=True)) if any(both)]
     figures_, turns = np.zeros(len(swapped)), np.zeros(len(swapped))
     fits = np.ones(len(swapped), np.bool_)
     aligned = dict(zip(asked, batch.aligned(asked), strict=True))
     fits[asked] = [pairs is not None for pairs in aligned.values()]
+    read = fits & np.array(batch.fits, np.bool_)
     replaced = [place for place in asked if swapped[place] and aligned[place]]
     found = substitutions(
         [aligned[place] or () for place in replaced],
@@ -116,7 +128,7 @@ def _sentencewise(
     figures_[replaced] = [sum(len(one) for one, _ in each) for each in found]
     for place in (place for place in asked if turning[place]):
         turns[place] = sum(turned(pair, batch.words) for pair in aligned[place] or ())
-    return _counts("answer.substituted", batch, figures_, fits), _counts("answer.polarity", batch, turns, fits)
+    return _counts("answer.substituted", batch, figures_, read), _counts("answer.polarity", batch, turns, fits)
 
 
 def _counts(name: str, batch: AnswerBatch, value: Floats, fits: Bools) -> Column:
@@ -133,13 +145,15 @@ def explain_sentences(production: str | None, replay: str | None, words: AnswerW
     if production is None or replay is None:
         return ()
     (aligned,) = align_all([(production, replay)])
+    if not aligned:
+        return ()
     missing, added = unmatched(*figures(normalise_all((production, replay))))
     lines = [
         Evidence("number_substituted", *map(_told_figures, (gone, new), pair.written))
-        for pair, (gone, new) in zip(aligned or (), *substitutions([aligned or ()], [missing], [added]), strict=True)
+        for pair, (gone, new) in zip(aligned, *substitutions([aligned], [missing], [added]), strict=True)
         if gone
     ]
-    lines += [Evidence("polarity_flip", *map(_cut, pair.written)) for pair in aligned or () if turned(pair, words)]
+    lines += [Evidence("polarity_flip", *map(_cut, pair.written)) for pair in aligned if turned(pair, words)]
     return tuple(lines[:MAX_LINES])
 
 
@@ -165,20 +179,37 @@ def _beside(removed: Sequence[str], added: Sequence[str]) -> list[tuple[str | No
     return [*together, *old_alone, *new_alone][:MAX_LINES]
 
 
-def _figure_evidence(production: str, replay: str) -> tuple[Evidence, ...]:
-    both = normalise_all([production[:_READ_FOR_EVIDENCE], replay[:_READ_FOR_EVIDENCE]])
-    missing, added = unmatched(*figures(both))
+def _figure_evidence(left: str, right: str) -> tuple[Evidence, ...]:
+    missing, added = unmatched(*figures((left, right)))
     if not missing and not added:
         return ()
     return (Evidence("answer_numbers", _listed(missing), _listed(added)),)
 
 
-def _first_difference(left: str, right: str) -> Evidence:
+def _beyond_heads(production: str, replay: str) -> tuple[Evidence, ...]:
+    """Where texts part that read the same as far as they are read for evidence."""
+    if max(len(production), len(replay)) <= _READ_FOR_EVIDENCE:
+        return ()
+    return (_parting(production, replay),)
+
+
+def _parting(one: str, other: str) -> Evidence:
     """Where two texts part, for those that do so beyond what is read for evidence, or in the order of sentences."""
-    same = next((at for at, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), None)
-    start = max((min(len(left), len(right)) if same is None else same) - EXCERPT // 4, 0)
-    return Evidence("answer_changed", *(_cut(text[start : start + 2 * EXCERPT]) for text in (left, right)))
+    start = max(_shared(one, other) - EXCERPT // 4, 0)
+    return Evidence("answer_changed", *(_cut(text[start : start + 2 * EXCERPT]) for text in (one, other)))
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters both begin with: by halves, each compared as one."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _listed(found: Sequence[Figure]) -> str | None:
-    return excerpt(", ".join(f"{figure.value}{figure.unit}" for figure in found[:MAX_LINES]), EXCERPT) or None
+    return excerpt(", ".join(map(shown, found[:MAX_LINES])), EXCERPT) or None

@@ -41,7 +41,10 @@ class LeafKind(IntEnum):
 
 
 class Leaf(NamedTuple):
-    """One argument value. `path` is dotted with list indexes ("items.0.id"); unordered list members share a path."""
+    """One argument value. `path` is dotted with list indexes ("items.0.id"); a key with a dot, or of digits, is quoted.
+
+    Scalars of an unordered list share a path ("tags.[]"), its objects are called by what they hold ("lines.[3f2a].n").
+    """
 
     path: str
     kind: LeafKind

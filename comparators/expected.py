@@ -5,8 +5,8 @@ An expectation is met when
 * every write and hand-off it names took effect exactly as often as it names it, with equal arguments: all of them,
   or those that it says count; a text that is prose by its contract may be worded in any way that has its figures;
 * no other write took effect, and none of its hand-offs more often than named;
-* everything to be told stands in an answer: a number by its value ("1,250" tells 1250), any other text between the
-  same word boundaries, both in normal form.
+* everything to be told stands in an answer: figures in any spelling ("1,250" and "$1,250.00" tell 1250, "May 5th" tells
+  2024-05-05 beside that year), any other text word for word, where no negation stands in front.
 
 Reads are free, so are order and steps. A call took effect unless it failed or was stopped: a stub's assumed success
 counts, or no expected write that production did not make could ever be made good. Calls are matched to expected ones
@@ -17,16 +17,19 @@ a regression.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from comparators.answerwords import english_answers
 from comparators.assignment import assign
 from comparators.calls import CallEvent, CanonicalCall, Effect, Leaf, Outcome
 from comparators.explain import shown
+from comparators.figure import FAINT, NAME, Figure, Key, respelled
+from comparators.figurewords import english_figures
 from comparators.leaves import agree, count_shared
-from comparators.numbers import NAME, Figure, figures
+from comparators.numbers import figures
 from comparators.spec import Column, Evidence, Status, Statuses, column, overridden, statuses
 from comparators.text import excerpt, normalise_all
 
@@ -37,7 +40,13 @@ MAX_LINES = 12
 _LARGEST_MATRIX, _MOST_CHARACTERS = 1 << 12, 1 << 24
 
 _TOOK_EFFECT = frozenset((Outcome.SUCCEEDED, Outcome.ASSUMED))
-_WORD = re.compile(r"[0-9a-z]+")
+_WORD = re.compile(r"[^\W_]+")
+_BETWEEN = r"[\W_]+"
+_DIGIT = re.compile("[0-9]")
+_LAST_WORDS = re.compile(r"[\w']+")
+_CLAUSE_END = re.compile(r"[.,:;!?()]")
+#: Characters before a text in which it may be denied.
+_BEFORE = 60
 
 
 class ExpectedCall(NamedTuple):
@@ -192,11 +201,11 @@ def _reworded(ours: Sequence[Leaf], theirs: Sequence[Leaf], prose: frozenset[str
 
 def _has_figures(wanted: str, text: str) -> bool:
     expected, said = figures(normalise_all([wanted, text]))
-    return bool(text) and _values(expected) <= _values(said)
-
-
-def _values(found: Sequence[Figure]) -> set[tuple[str, str]]:
-    return {(figure.value, figure.unit) for figure in found}
+    plainly = frozenset((figure.value, figure.unit) for figure in said)
+    numbers = plainly.union(*map(respelled, said))
+    told = (figure for figure in expected if figure.decimals not in FAINT)
+    # Words may come between a number and its unit: "two more days".
+    return bool(text) and all((it.value, "") in plainly or _is_stated(it, numbers, plainly) for it in told)
 
 
 def _counted(leaves: Sequence[Leaf], names: frozenset[str] | None) -> Sequence[Leaf]:
@@ -221,18 +230,51 @@ def _untold(outputs: Sequence[str], answers: Sequence[str]) -> Iterator[str]:
     if not outputs:
         return
     said = normalise_all(answers)
-    numbers = set().union(*map(_values, figures(said)))
-    texts = [_worded(text) for text in said]
+    stated = {figure for found in figures(said) for figure in found}
+    plainly = frozenset((figure.value, figure.unit) for figure in stated)
+    numbers = plainly.union(*map(respelled, stated))
     wanted = normalise_all(outputs)
     for output, text, found in zip(outputs, wanted, figures(wanted), strict=True):
-        if len(found) == 1 and found[0].decimals != NAME and " " not in text:
-            told = (found[0].value, found[0].unit) in numbers
+        if found and _is_figures(text):
+            told = all(_is_stated(figure, numbers, plainly) for figure in found)
         else:
-            told = any(_worded(text) in answer for answer in texts)
+            told = _is_said(text, said)
         if not told:
             yield output
 
 
-def _worded(text: str) -> str:
-    """The text with a mark at every word boundary, so that "W12" does not stand in "W123". NUL is in no normal form."""
-    return _WORD.sub("\0\\g<0>\0", text)
+def _is_figures(text: str) -> bool:
+    """Whether a text holds nothing but figures: each word has a digit or is a word of figures."""
+    words = english_figures().of_figures
+    return all(_DIGIT.search(word) or word in words for word in _WORD.findall(text))
+
+
+def _is_stated(figure: Figure, numbers: Set[Key], plainly: Set[Key]) -> bool:
+    """An amount with a unit is not told by one without, but a share is; a time or a name is told in any spelling."""
+    if (figure.value, figure.unit) in numbers:
+        return True
+    if figure.unit == "%":
+        return (figure.value, "") in plainly
+    return figure.decimals >= NAME and not plainly.isdisjoint(respelled(figure))
+
+
+def _is_said(text: str, said: Sequence[str]) -> bool:
+    """Whether the words stand somewhere in this order, whatever signs are between them, and are not denied there."""
+    words = _WORD.findall(text)
+    if not words:
+        return any(text in answer for answer in said)
+    wanted = re.compile(rf"(?<![^\W_]){_BETWEEN.join(map(re.escape, words))}(?![^\W_])")
+    return any(
+        not _is_denied(answer[max(found.start() - _BEFORE, 0) : found.start()])
+        for answer in said
+        for found in wanted.finditer(answer)
+    )
+
+
+def _is_denied(before: str) -> bool:
+    """Whether a text ends in a negation of what follows: "was not yet", "hasn't been"."""
+    words = english_answers()
+    for word in reversed(_LAST_WORDS.findall(_CLAUSE_END.split(before)[-1])):
+        if word not in words.between_denied:
+            return word in words.negations
+    return False

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import TypeAlias
 
 import numpy as np
 
 from comparators.answerbatch import AnswerBatch
-from comparators.numbers import LONGEST_NUMBER, NAME, Figure, figures, rounded
+from comparators.figure import LONGEST_NUMBER, NAME, Figure, otherwise, plain, rounded, scaled, shown
+from comparators.numbers import MAX_CHARACTERS as LONGEST_ANSWER
+from comparators.numbers import counted, figures
 from comparators.spec import Column, Evidence, Status, column, overridden
 from comparators.text import excerpt, normalise_all
 
@@ -28,6 +31,8 @@ MAX_CHARACTERS = 1_000_000
 _COUNTS = 12
 _DIGITS = re.compile("[0-9]+")
 _LETTER = re.compile("[a-z]")
+#: Digits at the end of a long number by which it is called; and those of a telephone number without its country.
+_LAST, _NATIONAL = 4, 10
 MAX_SHOWN, EXCERPT = 12, 300
 
 
@@ -40,34 +45,36 @@ def compare_grounding(batch: AnswerBatch, grounds: Sequence[Grounds]) -> Column:
     value = np.zeros(len(grounds))
     status = np.full(len(grounds), Status.NOT_APPLICABLE, np.uint8)
     production, replay = batch.figures
-    counted = [_counted(found) for found in replay]
-    open_yet = [_unknown(these, ours) for these, ours in zip(counted, production, strict=True)]
+    wanted = [_counted(found) for found in replay]
+    open_yet = [_unknown(these, ours) for these, ours in zip(wanted, production, strict=True)]
     asked = [place for place, these in enumerate(open_yet) if these]
     known = dict(zip(asked, _known([grounds[batch.both[place]] for place in asked]), strict=True))
     for place, row in enumerate(batch.both):
-        if counted[place]:
+        if not batch.fits[place]:
+            status[row] = Status.TOO_LARGE
+        elif wanted[place]:
             alone = _ungrounded(open_yet[place], known.get(place, _NOTHING))
             status[row] = Status.TOO_LARGE if alone is None else Status.SCORED
-            value[row] = 0.0 if alone is None else len(alone) / len(counted[place])
+            value[row] = 0.0 if alone is None else len(alone) / len(wanted[place])
     return overridden(column("answer.ungrounded", value, status), batch.given)
 
 
 def explain_grounding(production: str | None, replay: str | None, grounds: Grounds) -> tuple[Evidence, ...]:
     """The figures that stand nowhere."""
-    if production is None or replay is None:
+    if production is None or replay is None or max(len(production), len(replay)) > LONGEST_ANSWER:
         return ()
     ours, theirs = figures(normalise_all((production, replay)))
     open_yet = _unknown(_counted(theirs), ours)
     alone = _ungrounded(open_yet, *_known([grounds])) if open_yet else None
     if not alone:
         return ()
-    shown = ", ".join(f"{figure.value}{figure.unit}" for figure in alone[:MAX_SHOWN])
-    return (Evidence("ungrounded", added=excerpt(shown, EXCERPT)),)
+    listed = ", ".join(map(shown, alone[:MAX_SHOWN]))
+    return (Evidence("ungrounded", added=excerpt(listed, EXCERPT)),)
 
 
 def _counted(found: Sequence[Figure]) -> list[Figure]:
     """Each figure once, without those that may count anything."""
-    return [figure for figure in dict.fromkeys(found) if not _is_count(figure)]
+    return [figure for figure in dict.fromkeys(counted(found)) if not _is_count(figure)]
 
 
 def _is_count(figure: Figure) -> bool:
@@ -118,7 +125,16 @@ def _values(every: Sequence[list[str] | None]) -> Iterator[frozenset[str] | None
 
 
 def _stated(text: str, found: Sequence[Figure]) -> set[str]:
-    return {run.lstrip("0") or "0" for run in _DIGITS.findall(text)} | {figure.value for figure in found}
+    return {part for run in _DIGITS.findall(text) for part in _parts(run)} | {figure.value for figure in found}
+
+
+def _parts(run: str) -> Iterator[str]:
+    """A run of digits, and the ends by which long ones are called: a card's last four, a number without its country."""
+    yield run.lstrip("0") or "0"
+    if len(run) >= 2 * _LAST:
+        yield run[-_LAST:]
+    if len(run) > _NATIONAL:
+        yield run[-_NATIONAL:]
 
 
 def _ungrounded(these: Sequence[Figure], known: frozenset[str] | None) -> list[Figure] | None:
@@ -126,9 +142,17 @@ def _ungrounded(these: Sequence[Figure], known: frozenset[str] | None) -> list[F
     if known is None:
         return None
     left = [figure for figure in these if not _is_known(figure, known)]
-    shown = {figure.decimals for figure in left if figure.decimals != NAME}
-    near = {rounded(value, decimals) for decimals in shown for value in known if _is_number(value)}
-    return [figure for figure in left if figure.value not in near]
+    places = {decimals for figure in left for _, decimals in _roundings(figure)}
+    near = {(rounded(value, decimals), decimals) for decimals in places for value in known if _is_number(value)}
+    return [figure for figure in left if near.isdisjoint(_roundings(figure))]
+
+
+def _roundings(figure: Figure) -> Iterator[tuple[str, int]]:
+    """What some finer number was perhaps rounded to, and to how many decimals; a percentage as it is shown as well."""
+    if figure.decimals < NAME:
+        yield figure.value, figure.decimals
+        if figure.unit == "%":
+            yield plain(scaled(Decimal(figure.value), 2)), figure.decimals - 2
 
 
 _NOTHING: frozenset[str] = frozenset()
@@ -141,7 +165,9 @@ def _is_number(value: str) -> bool:
 def _is_known(figure: Figure, known: frozenset[str]) -> bool:
     if figure.value in known or figure.value.removeprefix("-") in known:
         return True
-    if figure.decimals != NAME or _LETTER.search(figure.value):
+    if any(value in known for value, _ in otherwise(figure)):
+        return True
+    if figure.decimals < NAME or _LETTER.search(figure.value):
         return False
     runs = [run.lstrip("0") or "0" for run in _DIGITS.findall(figure.value)]
     return all(run in known or int(run[:3]) <= _COUNTS for run in runs)

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from comparators.answerwords import AnswerWords
+from comparators.language import english
 from comparators.spec import Column, Evidence, Floats, Status, Statuses, column, overridden, statuses
 from comparators.text import excerpt
 
@@ -27,9 +28,15 @@ STANCES: Stance = ("answers", "asks", "escalates", "hedges", "refuses")
 
 #: Sentences and characters of an answer in which a refusal may stand, and characters of its end that may ask.
 _HEAD_SENTENCES, _HEAD, _TAIL = 3, 600, 600
-#: What may stand behind a question mark at the end.
-_CLOSING = 12
 _SENTENCE_END = re.compile(r"[.!?] ")
+_CLAUSE = re.compile(r"[.!?;:,()] |- ")
+_QUOTED = re.compile(r'"[^"]{1,300}"|`[^`]{1,300}`')
+_PERFECT = re.compile(r"\b(?:i|we)(?:'ve| have) (?:now |just |also |already |successfully |gone ahead and )?(\w+)")
+_SUBJECTS = ("i ", "i'", "we ", "we'")
+_WORD = re.compile(r"[\w']+")
+#: What may stand behind a question: an offer of answers, closing signs.
+_WITHOUT_CHOICE = re.compile(r"\([^()]{1,40}\)")
+_CLOSERS = " \"')]*_!."
 #: Every combination of `STANCES`, by which are taken.
 _TAKEN: Mapping[tuple[bool, ...], Stance] = {
     taken: tuple(compress(STANCES, taken)) for taken in product((False, True), repeat=len(STANCES))
@@ -51,9 +58,9 @@ def stance_of(answer: str | None, said: Sequence[str], records: Records, words: 
     refuses = (bool(said) and _refuses(text, said, words)) or (records.blocked and not records.acted)
     found = (
         bool(text) and not refuses,
-        "?" in text[-_CLOSING:] and _asks(text[-_TAIL:], words),
+        _asks(text[-_TAIL:], said, words),
         records.handed_over,
-        bool(said) and words.hedging.stand_in(text, said),
+        not words.hedging.signs.isdisjoint(said) and _hedges(text, said, words),
         refuses,
     )
     return _TAKEN[found]
@@ -110,19 +117,86 @@ def _head(text: str) -> str:
 
 
 def _refuses(text: str, said: Sequence[str], words: AnswerWords) -> bool:
-    if not words.refusing.stand_in(text[:_HEAD], said):
+    """Whether the head declines: what is quoted or drafted there, or stands beside a deed, refuses nothing."""
+    if words.refusing.signs.isdisjoint(said) or not words.refusing.stand_in(text[:_HEAD], said):
         return False
-    head = _head(text)
-    for phrase in words.abilities:
+    head = _QUOTED.sub(" ", _head(text))
+    if not words.refusing.stand_in(head, said):
+        return False
+    if head.startswith(words.drafts) or _tells_of_deed(head, words):
+        return False
+    for phrase in filter(head.__contains__, words.abilities):
         head = head.replace(phrase, " ")
-    return any(phrase in head for phrase in words.inabilities)
+    found = [phrase for phrase in words.refusing.possible(said) if phrase in head]
+    return any((_regrets if phrase in words.apologetic else _declines)(head, phrase, words) for phrase in found)
 
 
-def _asks(tail: str, words: AnswerWords) -> bool:
-    """Whether it ends in a question to the user that is more than politeness."""
-    text = tail.rstrip(" \"')]*_!.")
-    if not text.endswith("?"):
+def _tells_of_deed(head: str, words: AnswerWords) -> bool:
+    """Whether something was done: "I've cancelled it. I can't undo that." """
+    if head.startswith(words.openings):
+        return True
+    irregular = english().irregular_forms
+    return any(
+        (done.endswith("ed") or done in irregular) and done not in words.no_deeds for done in _PERFECT.findall(head)
+    )
+
+
+def _declines(head: str, phrase: str, words: AnswerWords) -> bool:
+    """Whether a phrase stands in the head in a clause of its own, of no limited time, and of more than perception."""
+    at = head.find(phrase)
+    while at >= 0:
+        before, after = _CLAUSE.split(head[:at])[-1], _SENTENCE_END.split(head[at + len(phrase) :])[0]
+        front, verb = _WORD.findall(before), _WORD.search(after)
+        # In front of a phrase without a subject, "that" is its subject: "that is beyond my scope".
+        near = front[-2:] if phrase.startswith(_SUBJECTS) else [word for word in front[-2:] if word != "that"]
+        subordinate = not words.subordinators.isdisjoint(near) and words.apologies.isdisjoint(front)
+        perceived = verb is not None and verb[0] in words.perceiving
+        if not (subordinate or perceived or any(f" {limit}" in after for limit in words.limits)):
+            return True
+        at = head.find(phrase, at + 1)
+    return False
+
+
+def _regrets(head: str, phrase: str, words: AnswerWords) -> bool:
+    """Whether a phrase stands behind an apology in one sentence."""
+    return any(
+        phrase in sentence and not words.apologies.isdisjoint(_WORD.findall(sentence[: sentence.find(phrase)]))
+        for sentence in _SENTENCE_END.split(head)
+    )
+
+
+def _hedges(text: str, said: Sequence[str], words: AnswerWords) -> bool:
+    if not words.hedging.stand_in(text, said):
         return False
-    start = max(text.rfind(sign, 0, len(text) - 1) for sign in ("? ", ". ", "! ")) + 1
-    question = text[start:]
-    return not any(phrase in question for phrase in words.courtesies)
+    for phrase in words.certain:
+        text = text.replace(phrase, " ")
+    return words.hedging.stand_in(text, said)
+
+
+def _asks(tail: str, said: Sequence[str], words: AnswerWords) -> bool:
+    """Whether it ends in a question or a request to the user that is more than politeness."""
+    mark = tail.rfind("?")
+    if mark >= 0 and _is_asked(tail, mark, words):
+        return True
+    if words.asking.signs.isdisjoint(said):
+        return False
+    for phrase in words.asking.possible(said):
+        at = tail.rfind(phrase)
+        if at >= 0 and not _is_polite(_SENTENCE_END.split(tail[at:])[0], words):
+            return True
+    return False
+
+
+def _is_asked(tail: str, mark: int, words: AnswerWords) -> bool:
+    """Whether the question before this mark is for the user: behind it there is one sentence more at most."""
+    start = max(tail.rfind(sign, 0, mark) for sign in ("? ", ". ", "! ")) + 1
+    question, rest = tail[start:mark], tail[mark + 1 :].strip(_CLOSERS)
+    if rest:
+        rest = _WITHOUT_CHOICE.sub("", rest).strip(_CLOSERS)
+    if _SENTENCE_END.search(rest) or _is_polite(question, words):
+        return False
+    return not _WORD.search(rest) or not words.addressing.isdisjoint(_WORD.findall(question))
+
+
+def _is_polite(sentence: str, words: AnswerWords) -> bool:
+    return any(map(sentence.__contains__, words.courtesies))

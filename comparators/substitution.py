@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from comparators.alignment import Aligned
-from comparators.numbers import NAME, Figure, figures, unmatched
+from comparators.figure import Figure, kind_of
+from comparators.numbers import figures, unmatched
 
 #: Figures of production, and those of the replay in their place.
 Substitution: TypeAlias = tuple[list[Figure], list[Figure]]
@@ -18,8 +19,8 @@ def substitutions(
     """Of each pair of answers, per aligned pair of sentences, the figures that took each other's place.
 
     Only figures without an equal in the whole other answer count (`missing`, `added`): one that moved to another
-    sentence was not replaced. A number takes the place of a number, a name that of a name, as many as there are on both
-    sides: "May 24" may be "2024-05-24".
+    sentence was not replaced. A number takes the place of a number, a name that of a name, a day that of a day, as many
+    as there are on both sides.
     """
     found = iter(figures([text for pairs in aligned for pair in pairs for text in (pair.production, pair.replay)]))
     return [
@@ -39,9 +40,9 @@ def _in_place(
 
 def _of_one_kind(ours: Sequence[Figure], theirs: Sequence[Figure]) -> Substitution:
     kept: Substitution = ([], [])
-    for is_name in (False, True):
-        sides = [[each for each in side if (each.decimals == NAME) is is_name] for side in (ours, theirs)]
+    for kind in dict.fromkeys(map(kind_of, ours)):
+        sides = [[each for each in side if kind_of(each) == kind] for side in (ours, theirs)]
         count = min(map(len, sides))
-        for kind, side in zip(kept, sides, strict=True):
-            kind.extend(side[:count])
+        for found, side in zip(kept, sides, strict=True):
+            found.extend(side[:count])
     return kept

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from comparators.wordsearch import Vocabulary
 
 _KEPT = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789'")
-#: Letters, digits and apostrophes stay, what is not ASCII becomes part of a word, the rest is space.
-_WORDS = bytes(byte if byte in _KEPT else ord("x") if byte > 127 else ord(" ") for byte in range(256))
+#: Bytes of a text: letters, digits and apostrophes stay, what is not ASCII becomes part of a word, the rest is space.
+WORDS = bytes(byte if byte in _KEPT else ord("x") if byte > 127 else ord(" ") for byte in range(256))
 #: The same, and lines stay apart.
-_LINES = _WORDS[:10] + b"\n" + _WORDS[11:]
+_LINES = WORDS[:10] + b"\n" + WORDS[11:]
 
 
-def vocabulary_of(words: frozenset[str]) -> Vocabulary:
-    """Words of answers to look for with `wordsearch.words_found`."""
-    return Vocabulary(words, _WORDS)
+def vocabulary_of(words: frozenset[str], beginnings: tuple[str, ...] = ()) -> Vocabulary:
+    """Words of answers to look for with `wordsearch.words_found`, and beginnings of words."""
+    return Vocabulary(words, WORDS, beginnings)
 
 
 def words_of(texts: Sequence[str]) -> list[list[str]]:

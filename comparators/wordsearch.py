@@ -6,7 +6,7 @@ up by its last eight characters, one machine word, in a table of hashes; what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 from comparators.sentences import LETTERS_ONLY
 
-_Keys: TypeAlias = NDArray[np.uint64]
-_Places: TypeAlias = NDArray[np.int64]
+Keys: TypeAlias = NDArray[np.uint64]
+Places: TypeAlias = NDArray[np.int64]
 
-_TAIL = 8
+#: Letters of a word that are looked up; as many spaces stand in front of a text that is searched.
+MARGIN = 8
 _SPACE = 32
+#: Letters from which on a word is looked at for how it begins.
+_LONG = 6
 #: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
-_MULTIPLIER, _BITS = np.uint64(0x9E3779B97F4A7C15), 16
+_MULTIPLIER, SLOT_BITS = np.uint64(0x9E3779B97F4A7C15), 16
 
 
 class Hit(NamedTuple):
@@ -36,29 +39,47 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words to look for. `alphabet`, bytes[256], says what each byte of UTF-8 is read as; a space ends a word."""
+    """Words to look for, and beginnings of two letters or more of words that are long enough to have a tail.
+
+    `alphabet`, bytes[256], says what each byte of UTF-8 is read as; a space ends a word.
+    """
 
     words: frozenset[str]
     alphabet: bytes = LETTERS_ONLY
+    beginnings: tuple[str, ...] = ()
 
     @cached_property
     def table(self) -> NDArray[np.bool_]:
         """bool[2**16]: where the slot of some word is."""
-        table = np.zeros(1 << _BITS, np.bool_)
-        keys = [int.from_bytes(word.encode()[-_TAIL:], "little") for word in self.words]
-        table[_slots(np.array(keys, np.uint64))] = True
+        table = np.zeros(1 << SLOT_BITS, np.bool_)
+        table[slots_of(self.words)] = True
         return table
 
 
+    @cached_property
+    def heads(self) -> NDArray[np.bool_]:
+        """bool[2**16]: the first two letters, as one number, of words that begin so."""
+        table = np.zeros(1 << 16, np.bool_)
+        table[[int.from_bytes(beginning[:2].encode(), "little") for beginning in self.beginnings]] = True
+        return table
+
+    def holds(self, word: str) -> bool:
+        return word in self.words or (bool(self.beginnings) and word.startswith(self.beginnings))
+
+
+def slots_of(words: Iterable[str]) -> Keys:
+    """Where words stand in a table of `2**SLOT_BITS` slots; some share one."""
+    return slots(np.array([int.from_bytes(word.encode()[-MARGIN:], "little") for word in words], np.uint64))
+
+
 def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]:
-    """The words of each text that are in the vocabulary, in order, as often as they occur. Linear in the texts."""
+    """The words of each text that the vocabulary holds, in order, as often as they occur. Linear in the texts."""
     found: list[list[str]] = [[] for _ in texts]
     seen = _read(texts, vocabulary)
     owners, starts, ends = (each.tolist() for each in (seen.owners, seen.starts[seen.hits], seen.ends[seen.hits]))
-    words = vocabulary.words
     for owner, start, end in zip(owners, starts, ends, strict=True):
         word = seen.low[start:end].decode("ascii")
-        if word in words:
+        if vocabulary.holds(word):
             found[owner].append(word)
     return found
 
@@ -87,40 +108,44 @@ class _Seen(NamedTuple):
 
     raw: bytes
     low: bytes
-    starts: _Places
-    ends: _Places
-    hits: _Places
-    firsts: _Places
-    owners: _Places
+    starts: Places
+    ends: Places
+    hits: Places
+    firsts: Places
+    owners: Places
 
 
 def _read(texts: Sequence[str], vocabulary: Vocabulary) -> _Seen:
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     # With spaces in front the first word has eight bytes before its end, too.
-    raw = b" ".join((b" " * _TAIL, *encoded, b""))
+    raw = b" ".join((b" " * MARGIN, *encoded, b""))
     low = raw.translate(vocabulary.alphabet)
-    starts, ends = _bounds(low)
-    hits = np.flatnonzero(vocabulary.table[_slots(_tails(low, starts, ends))])
-    firsts = np.cumsum([_TAIL + 1, *(len(text) + 1 for text in encoded)])
+    starts, ends = bounds(low)
+    wanted = vocabulary.table[slots(tails(low, starts, ends))]
+    if vocabulary.beginnings:
+        pairs = np.ndarray((len(low) - 1,), "<u2", buffer=low, strides=(1,))
+        wanted |= vocabulary.heads[pairs[starts]] & (ends - starts >= _LONG)
+    hits = np.flatnonzero(wanted)
+    firsts = np.cumsum([MARGIN + 1, *(len(text) + 1 for text in encoded)])
     owners = np.searchsorted(firsts, starts[hits], side="right") - 1
     return _Seen(raw, low, starts, ends, hits, firsts, owners)
 
 
-def _bounds(low: bytes) -> tuple[_Places, _Places]:
+def bounds(low: bytes) -> tuple[Places, Places]:
     """Where words begin, and behind their ends. The text begins and ends with a space."""
     letter = np.frombuffer(low, np.uint8) != _SPACE
-    bounds = np.flatnonzero(letter[1:] != letter[:-1]) + 1
-    return bounds[::2], bounds[1::2]
+    found = np.flatnonzero(letter[1:] != letter[:-1]) + 1
+    return found[::2], found[1::2]
 
 
-def _tails(low: bytes, starts: _Places, ends: _Places) -> _Keys:
+def tails(low: bytes, starts: Places, ends: Places) -> Keys:
     """The last letters of each word as one number, without what stands before a shorter word."""
-    every = np.ndarray((len(low) - _TAIL + 1,), "<u8", buffer=low, strides=(1,))
-    foreign = np.maximum(_TAIL - (ends - starts), 0).astype(np.uint64)
-    tails: _Keys = every[ends - _TAIL] >> (foreign * np.uint64(8))
-    return tails
+    every = np.ndarray((len(low) - MARGIN + 1,), "<u8", buffer=low, strides=(1,))
+    foreign = np.maximum(MARGIN - (ends - starts), 0).astype(np.uint64)
+    found: Keys = every[ends - MARGIN] >> (foreign * np.uint64(8))
+    return found
 
 
-def _slots(keys: _Keys) -> _Keys:
-    slots: _Keys = (keys * _MULTIPLIER) >> np.uint64(64 - _BITS)
-    return slots
+def slots(keys: Keys) -> Keys:
+    found: Keys = (keys * _MULTIPLIER) >> np.uint64(64 - SLOT_BITS)
+    return found

@@ -7,12 +7,16 @@ nothing in this program that could carry out an action.
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import jsonschema_rs
@@ -21,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from comparators.calls import CanonicalCall, Effect, Leaf, LeafKind
 from comparators.claimwords import Lexicon, ToolWords
 from comparators.language import english
+from comparators.leaves import TOLERANT_KINDS
 from replay.errors import RecordError
 from replay.exact_json import Json, loads
 
@@ -32,8 +37,6 @@ MAX_LEAVES = 10_000
 DECIMAL_TOLERANCE = 1e-9
 #: How many calls of one tool are remembered, and how long their arguments may be.
 _REMEMBERED_CALLS, _REMEMBERED_LENGTH = 1024, 2048
-#: Floats beyond this are not exact integers.
-_EXACT_FLOAT = 2**53
 
 Normalisation: TypeAlias = Literal["lower", "upper", "email", "e164"]
 
@@ -133,6 +136,24 @@ class ToolContract(_Model):
         return {"type": "function", "function": function}
 
 
+class _Place(NamedTuple):
+    """Where a value stands: `path` tells every two places apart, `named` is what rules are held against."""
+
+    path: str
+    named: str
+
+    def under(self, key: str) -> _Place:
+        """A key that could be taken for two, or for an index, is quoted."""
+        plain = key and key[0] not in '["' and "." not in key and not key.isdecimal()
+        return self.at(key if plain else json.dumps(key, ensure_ascii=False), key)
+
+    def at(self, part: str, named: str) -> _Place:
+        return _Place(f"{self.path}.{part}" if self.path else part, f"{self.named}.{named}" if self.named else named)
+
+
+_TOP = _Place("", "")
+
+
 class Entity(NamedTuple):
     kind: str
     value: str
@@ -181,6 +202,8 @@ class ContractReader:
         leaves = self._leaves(value)
         if leaves is None:
             return self._unreadable(arguments, f"arguments hold more than {MAX_LEAVES:,} values")
+        if _names_a_key_twice(arguments, value):
+            return self._unreadable(arguments, "arguments name a key twice: which value counts depends on the reader")
         call = CanonicalCall(self.contract.name, _digest(self.contract.name, leaves), leaves)
         return ReadCall(call, value, self._violation(value), self._entities(value))
 
@@ -202,31 +225,44 @@ class ContractReader:
                 return None
         return tuple(sorted(leaves))
 
-    def _walk(self, value: Json, prefix: str = "") -> Iterator[Leaf]:
+    def _walk(self, value: Json, prefix: _Place | None = None) -> Iterator[Leaf]:
         # An explicit stack: hostile arguments nest deeper than Python recurses.
-        stack: list[tuple[str, Json]] = [(prefix, value)]
+        stack: list[tuple[_Place, Json]] = [(prefix or _TOP, value)]
         while stack:
-            path, node = stack.pop()
-            inner = [child for child in self._children(path, node) if not self._is_absent(*child)]
+            place, node = stack.pop()
+            inner = [child for child in self._children(place, node) if not self._is_absent(*child)]
             stack.extend(inner)
-            if not inner and (path or not isinstance(node, dict)):
-                yield _leaf(path, {} if isinstance(node, dict) else node, self._rule(path))
+            if not inner and (place.path or not isinstance(node, dict)):
+                yield _leaf(place.path, {} if isinstance(node, dict) else node, self._rule(place.named))
 
-    def _children(self, path: str, node: Json) -> Iterable[tuple[str, Json]]:
+    def _children(self, place: _Place, node: Json) -> Iterable[tuple[_Place, Json]]:
         if isinstance(node, dict):
-            return ((f"{path}.{key}" if path else key, child) for key, child in node.items())
-        return self._members(path, node, unordered=self._rule(path).unordered) if isinstance(node, list) else ()
+            return ((place.under(key), child) for key, child in node.items())
+        return self._members(place, node) if isinstance(node, list) else ()
 
-    def _is_absent(self, path: str, node: Json) -> bool:
-        rule = self._rule(path)
-        return rule.ignore or node is None or self._is_default(path, node, rule)
+    def _is_absent(self, place: _Place, node: Json) -> bool:
+        rule = self._rule(place.named)
+        return rule.ignore or node is None or self._is_default(place.named, node, rule)
 
-    def _members(self, path: str, items: list[Json], *, unordered: bool) -> Iterator[tuple[str, Json]]:
-        if unordered and all(not isinstance(item, dict | list) for item in items):
-            return ((f"{path}.[]", item) for item in items)
-        if unordered:
-            items = sorted(items, key=lambda item: _digest("", tuple(sorted(self._walk(item, f"{path}.*")))))
-        return ((f"{path}.{index}", item) for index, item in enumerate(items))
+    def _members(self, place: _Place, items: list[Json]) -> Iterable[tuple[_Place, Json]]:
+        if not self._rule(place.named).unordered:
+            return ((place.at(str(index), str(index)), item) for index, item in enumerate(items))
+        if all(not isinstance(item, dict | list) for item in items):
+            return ((place.at("[]", "[]"), item) for item in items)
+        return self._by_content(place, items)
+
+    def _by_content(self, place: _Place, items: list[Json]) -> Iterator[tuple[_Place, Json]]:
+        """Members that are no scalars are called by what they hold, so that one that changed moves no other.
+
+        What agrees within a tolerance is left out of the name. Members of one name are numbered by it.
+        """
+        any_member = _Place(place.path, f"{place.named}.*")
+        held = [(sorted(self._walk(item, any_member)), item) for item in items]
+        named = [(_content(leaves), _tolerant(leaves), item) for leaves, item in held]
+        again: Counter[str] = Counter()
+        for index, (name, _, item) in enumerate(sorted(named, key=itemgetter(0, 1))):
+            yield place.at(f"[{name}]" if not again[name] else f"[{name}#{again[name]}]", str(index)), item
+            again[name] += 1
 
     @cached_property
     def _rules(self) -> dict[str, ArgumentRule]:
@@ -243,14 +279,24 @@ class ContractReader:
         return found
 
     def _is_default(self, path: str, node: Json, rule: ArgumentRule) -> bool:
-        default = rule.default if rule.default is not None else self._defaults.get(path)
-        return default is not None and type(default) is type(node) and bool(default == node)
+        default = rule.default if rule.default is not None else self._default(path)
+        return default is not None and _is_same(default, node)
+
+    def _default(self, path: str) -> Json:
+        found = self._defaults.get(path)
+        if found is None and self._defaults_of_members:
+            parts = path.split(".")
+            found = next((value for key, value in self._defaults_of_members.items() if _matches(key, parts)), None)
+        return found
 
     @cached_property
     def _defaults(self) -> dict[str, Json]:
-        properties = self.contract.parameters.get("properties")
-        schemas = properties.items() if isinstance(properties, dict) else ()
-        return {name: schema["default"] for name, schema in schemas if isinstance(schema, dict) and "default" in schema}
+        return dict(_schema_defaults(self.contract.parameters))
+
+    @cached_property
+    def _defaults_of_members(self) -> dict[str, Json]:
+        """Those of members of lists, which stand at any index."""
+        return {path: value for path, value in self._defaults.items() if "*" in path.split(".")}
 
     @cached_property
     def _validator(self) -> Any:
@@ -370,8 +416,8 @@ def _leaf(path: str, node: Json, rule: ArgumentRule) -> Leaf:
     if isinstance(node, int):
         return Leaf(path, LeafKind.INTEGER, str(node))
     if isinstance(node, float):
-        if node.is_integer() and abs(node) < _EXACT_FLOAT:
-            return Leaf(path, LeafKind.INTEGER, str(int(node)))
+        if node.is_integer():  # the integer that was written, not the one nearest to it in binary
+            return Leaf(path, LeafKind.INTEGER, str(int(Decimal(repr(node)))))
         return Leaf(path, LeafKind.DECIMAL, repr(node), rule.tolerance or DECIMAL_TOLERANCE)
     if isinstance(node, str):
         return _string_leaf(path, node, rule)
@@ -387,7 +433,9 @@ def _string_leaf(path: str, text: str, rule: ArgumentRule) -> Leaf:
 
 def _e164(text: str) -> str:
     digits = "".join(character for character in text if character.isascii() and character.isdigit())
-    return f"+{digits}" if text.startswith(("+", "00")) else digits
+    if text.startswith("+"):
+        return f"+{digits}"
+    return f"+{digits[2:]}" if text.startswith("00") else digits
 
 
 _NORMALISATIONS: Mapping[Normalisation, Any] = {
@@ -396,6 +444,77 @@ _NORMALISATIONS: Mapping[Normalisation, Any] = {
     "email": str.casefold,
     "e164": _e164,
 }
+
+
+def _schema_defaults(parameters: dict[str, Json]) -> Iterator[tuple[str, Json]]:
+    """Path and value of every default of a schema's properties, at any depth; `*` stands for any index."""
+    stack: list[tuple[str, Json]] = [("", parameters)]
+    while stack:
+        path, schema = stack.pop()
+        if not isinstance(schema, dict):
+            continue
+        if path and "default" in schema:
+            yield path, schema["default"]
+        properties = schema.get("properties")
+        inner = list(properties.items()) if isinstance(properties, dict) else []
+        inner += [("*", schema["items"])] if "items" in schema else []
+        stack += [(f"{path}.{key}" if path else key, child) for key, child in inner]
+
+
+def _is_same(default: Json, node: Json) -> bool:
+    """Equal, and of one JSON type."""
+    both = (default, node)
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in both)
+    return (numbers or type(default) is type(node)) and bool(default == node)
+
+
+def _names_a_key_twice(text: str, value: dict[str, Json]) -> bool:
+    """Whether some object of a JSON text does. Each key has a colon, so most texts need no second reading."""
+    colons = text.count(":")
+    if colons in (len(value), _count_keys(value)):
+        return False
+    try:
+        json.loads(text, object_pairs_hook=_without_twins)
+    except _TwinError:
+        return True
+    except (ValueError, RecursionError):  # deeper than it reads
+        return False
+    return False
+
+
+class _TwinError(Exception):
+    """An object names a key twice."""
+
+
+def _without_twins(members: list[tuple[str, object]]) -> None:
+    if len(dict(members)) != len(members):
+        raise _TwinError
+
+
+def _count_keys(value: Json) -> int:
+    count, stack = 0, [value]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            count += len(node)
+            stack += node.values()
+        elif isinstance(node, list):
+            stack += node
+    return count
+
+
+def _content(leaves: Sequence[Leaf]) -> str:
+    """A name for what is held that has to be equal."""
+    return _digest("", tuple(leaf for leaf in leaves if leaf.kind not in TOLERANT_KINDS)).hex()
+
+
+def _tolerant(leaves: Sequence[Leaf]) -> tuple[tuple[str, float, str], ...]:
+    """What may differ within a tolerance, in an order that small differences keep."""
+    return tuple(
+        (leaf.path, float(leaf.token) if leaf.kind is LeafKind.DECIMAL else 0.0, leaf.token)
+        for leaf in leaves
+        if leaf.kind in TOLERANT_KINDS
+    )
 
 
 def _digest(tool: str, leaves: tuple[Leaf, ...]) -> bytes:

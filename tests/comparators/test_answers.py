@@ -106,7 +106,7 @@ def test_changed_sentences_stand_side_by_side():
         Evidence("answer_changed", "We paid $1,250 back.", "We paid $1,520 back."),
         Evidence("answer_changed", "Your laptop LT-88 was blocked.", None),
         Evidence("answer_changed", None, "Please call the desk."),
-        Evidence("answer_numbers", "lt-88, 1250", "1520"),
+        Evidence("answer_numbers", "lt-88, $1250", "$1520"),
     )
 
 

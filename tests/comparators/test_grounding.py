@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from comparators.answerbatch import AnswerBatch
 from comparators.answerwords import english_answers
 from comparators.grounding import MAX_CHARACTERS, compare_grounding, explain_grounding
+from comparators.numbers import MAX_CHARACTERS as LONGEST_ANSWER
 from comparators.spec import Status
 
 
@@ -49,7 +50,7 @@ def test_grounds_are_not_read_where_the_answers_hold_the_same_figures():
 
 def test_the_evidence_names_them():
     (line,) = explain_grounding("Done.", "It costs $1,250 or AB-77.", tuple)
-    assert (line.kind, line.added) == ("ungrounded", "1250, ab-77")
+    assert (line.kind, line.added) == ("ungrounded", "$1250, ab-77")
     assert explain_grounding("Done.", "Done.", tuple) == ()
 
 
@@ -61,4 +62,5 @@ def test_what_stands_in_the_grounds_as_it_is_is_grounded(answer, other):
 @pytest.mark.parametrize("digits", ["9" * 500_000, "1 " * 400_000, "0." + "1" * 300_000, "-" * 1000 + "5"])
 def test_hostile_figures_end_soon(digits):
     assert score("Done.", "It is $1,250.", digits) == 1.0
-    assert score("Done.", digits, "nothing") != Status.TOO_LARGE
+    assert score("Done.", digits[:200_000], "nothing") != Status.TOO_LARGE
+    assert (score("Done.", digits, "nothing") == Status.TOO_LARGE) == (len(digits) > LONGEST_ANSWER)

@@ -60,7 +60,7 @@ def test_figures_that_replace_none_are_not(production, replay, why):
 
 def test_the_evidence_names_both_figures_and_both_sentences():
     (line,) = explain_sentences("Hello. You get $1,250 back.", "Hello. You get $1,520 back.", WORDS)
-    assert (line.removed, line.added) == ("1250: You get $1,250 back.", "1520: You get $1,520 back.")
+    assert (line.removed, line.added) == ("$1250: You get $1,250 back.", "$1520: You get $1,520 back.")
 
 
 TURNED = [

@@ -48,7 +48,7 @@ def test_a_hand_over_is_a_record_whatever_is_said():
 
 
 def test_a_block_that_left_nothing_done_is_a_refusal_and_one_beside_a_deed_is_not():
-    assert stance("Let me know what to do.", Records(blocked=True)) == ("refuses",)
+    assert stance("A person has to look at it.", Records(blocked=True)) == ("refuses",)
     assert stance("I locked it instead.", Records(blocked=True, acted=True)) == ("answers",)
 
 

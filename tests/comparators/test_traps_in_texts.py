@@ -65,7 +65,7 @@ TEXTS: dict[str, Texts] = {
     ),
     "account id and surname": Texts(
         "I found account AC-10482 of Maria Keller for you.", "I found account AC-10428 of Maria Kessler for you.", False,
-        (0.95, 0.95, 0.85, 0.84, 0.79, 0.80), (0.16, 1, 1, 0, 0, 0, 0), ("answer.substituted",),
+        (0.95, 0.95, 0.85, 0.84, 0.79, 0.80), (0.16, 1, 1, 0, 0, 0, NOTHING), ("answer.substituted",),
         "somebody else's account; the id tells it, the surname alone would not",
     ),
     "tense": Texts(

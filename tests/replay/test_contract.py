@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from comparators.calls import Effect, LeafKind
 from comparators.claimscan import claims_in
+from comparators.leaves import difference
 from replay.contract import MAX_LEAVES, ArgumentRule, Claims, ContractReader, Entity, ToolContract, Tooling
 from replay.exact_json import dumps
 
@@ -18,7 +19,11 @@ PAY = ToolContract(
     name="pay",
     parameters={
         "type": "object",
-        "properties": {"account": {"type": "string"}, "amount": {"type": "number"}, "currency": {"default": "EUR"}},
+        "properties": {
+            "account": {"type": "string"}, "amount": {"type": "number"}, "currency": {"default": "EUR"},
+            "to": {"type": "object", "properties": {"floor": {"type": "integer", "default": 0}}},
+            "legs": {"type": "array", "items": {"type": "object", "properties": {"bags": {"default": 1}}}},
+        },
     },
     entity={"account": "account"},
     arguments={
@@ -26,6 +31,7 @@ PAY = ToolContract(
         "tags": ArgumentRule(unordered=True),
         "lines": ArgumentRule(unordered=True),
         "mail": ArgumentRule(normalise=["email"]),
+        "phone": ArgumentRule(normalise=["e164"]),
         "lines.*.note": ArgumentRule(ignore=True),
     },
 )
@@ -49,6 +55,11 @@ SAME = {
     "outer whitespace": ('{"a":" x "}', '{"a":"x"}'),
     "normalised": ('{"mail":"A@B.org"}', '{"mail":"a@b.org"}'),
     "no arguments": ("", "{}"),
+    "integral floats beyond 2**53": ('{"a":1e23}', '{"a":100000000000000000000000}'),
+    "nested default": ('{"to":{"city":"Rome"}}', '{"to":{"city":"Rome","floor":0}}'),
+    "default of a member": ('{"legs":[{"n":1}]}', '{"legs":[{"n":1,"bags":1.0}]}'),
+    "international prefix": ('{"phone":"001 555 010 4477"}', '{"phone":"+1 (555) 010-4477"}'),
+    "noise in unordered objects": ('{"lines":[{"p":0.1},{"p":0.3}]}', '{"lines":[{"p":0.30},{"p":0.1}]}'),
 }
 DIFFERENT = {
     "true is not 1": ('{"a":true}', '{"a":1}'),
@@ -66,6 +77,14 @@ DIFFERENT = {
     "empty list is not empty object": ('{"a":[]}', '{"a":{}}'),
     "path is not value": ('{"a":"b"}', '{"b":"a"}'),
     "unparsed text": ('{"a":1', '{"a":1}'),
+    "a dot is part of a key": ('{"a":{"b":1}}', '{"a.b":1}'),
+    "a key is no index": ('{"a":{"0":1}}', '{"a":[1]}'),
+    "neighbours beyond 2**53": ('{"a":9007199254740993}', '{"a":9007199254740992.0}'),
+    "a key named twice": ('{"a":1,"a":2}', '{"a":2}'),
+    "unordered decimals keep their pairs": (
+        '{"lines":[{"x":1.5,"y":2.5},{"x":3.5,"y":4.5}]}',
+        '{"lines":[{"x":1.5,"y":4.5},{"x":3.5,"y":2.5}]}',
+    ),
 }
 
 
@@ -77,6 +96,19 @@ def test_these_calls_are_the_same(left, right):
 @pytest.mark.parametrize(("left", "right"), DIFFERENT.values(), ids=DIFFERENT)
 def test_these_calls_are_different(left, right):
     assert digest(left) != digest(right)
+
+
+def test_a_key_that_stands_twice_is_a_violation_whatever_else_holds_colons():
+    assert "twice" in (ContractReader(PAY).read('{"a":"x: y","b":{"c":1,"c":2}}').violation or "")
+    assert ContractReader(PAY).read('{"a":"x: y","b":{"c":1,"d":2}}').violation is None
+
+
+def test_one_changed_object_of_an_unordered_list_moves_no_other():
+    reader = ContractReader(PAY)
+    many = [{"n": number, "m": str(number)} for number in range(500)]
+    ours, theirs = (reader.read(dumps({"lines": [*many, last]}).decode()).call for last in ({"n": 1}, {"n": 2}))
+    apart = difference(ours.leaves, theirs.leaves)
+    assert (apart.shared, len(apart.removed), len(apart.added)) == (1000, 1, 1)
 
 
 def test_the_same_arguments_of_another_tool_are_another_call():
