@@ -70,7 +70,7 @@ def _votes(values: Floats, cohorts: int) -> list[Vote]:
             unknown=none, uncalibrated=none, hits=none, lane_hits=none, laned=True, failed=False, failed_alike=False,
             excused=False, guessed=False,
             cohort=tuple((f"attribute {each}", str(number % (each + 2))) for each in range(cohorts)),
-            exemplar=f"{number:064x}", turns=1,
+            exemplar=f"{number:064x}", turns=1, headroom=row,
         )
         for number, row in enumerate(values)
     ]  # fmt: skip

@@ -58,6 +58,8 @@ class MetricEvidence(Record, frozen=True, kw_only=True):
     margin" and "worse than the margin". `band`: where the mean lies, each end with confidence 1 - alpha at any time, of
     roll back the lower one and of promote the upper one. `certifiable`: the smallest margin that could be certified.
     `more_pairs`: still needed, as far as can be said. `uncalibrated`: conversations without the lane that it takes.
+    `headroom`: the mean difference of a candidate that is at its worst everywhere: where production is at its worst
+    already, no harm can show. Null in older records.
     """
 
     id: str
@@ -79,6 +81,7 @@ class MetricEvidence(Record, frozen=True, kw_only=True):
     hits: Count = 0
     lane_hits: Count = 0
     """Conversations in which production's own replay had an event that must never happen, and the candidate's not."""
+    headroom: float | None = None
     exemplars: tuple[str, ...] = ()
 
     @property

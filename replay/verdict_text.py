@@ -23,6 +23,8 @@ STANDINGS: dict[Standing, str] = {
 _SLICES_SHOWN = 8
 #: Exemplars of a slice, and characters of an id, which are enough to find it.
 _CALLED, _ID = 3, 12
+#: Headroom below this is told.
+_LITTLE = 0.5
 #: Means and margins of these are shares of requests, told in percentage points.
 _POINTS = frozenset({"paired_binary", "paired_exceedance", "zero_tolerance"})
 
@@ -39,6 +41,7 @@ def verdict_lines(verdict: Verdict, pairs: Mapping[str, str] | None = None) -> I
     for metric in verdict.metrics:
         yield _row(metric, _alpha(verdict, "rollback"))
     yield f"  a difference above 0 is worse; {_confidence(verdict)}"
+    yield from _headroom(verdict)
     if any(metric.kind in _POINTS for metric in verdict.metrics):
         yield "  pp: percentage points, so many more (+) or fewer (-) of 100 conversations than with today's release"
     yield from _slices(verdict, pairs or {})
@@ -50,6 +53,14 @@ def _why(why: Why, indent: str) -> Iterator[str]:
     yield from wrap(text, 114, initial_indent=indent, subsequent_indent=" " * len(indent), break_on_hyphens=False)
     for each in why.under:
         yield from _why(each, f"{' ' * len(indent)}- ")
+
+
+def _headroom(verdict: Verdict) -> Iterator[str]:
+    """Metrics of which production itself leaves less than half to lose."""
+    for metric in verdict.metrics:
+        if metric.kind in _POINTS and metric.headroom is not None and metric.headroom < _LITTLE:
+            worst = f"production is at its worst in {1 - metric.headroom:.1%} of them already"
+            yield f"  {metric.id}: {worst}, so that harm can show in the others only"
 
 
 def _target(verdict: Verdict) -> Iterator[str]:

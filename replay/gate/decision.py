@@ -180,6 +180,20 @@ def _blind(facts: Facts) -> Iterator[Reason]:
             found = f"{metric.signal} is unknown in {often}; the gate allows {100 * limit:g}%"
             advice = "record it, or take the metric out of the gate; more conversations do not help"
             yield _reason("blind_metric", found, metric.id, advice=advice)
+        elif metric.votes and metric.standing == "within_margin" and _saw_nothing(metric):
+            left = f"at {metric.headroom:.1%} of its worst left, no candidate could have been told from it"
+            advice = "see whether what it asks can be met at all, or take it out of the gate"
+            yield _reason("blind_metric", f"production is as bad as can be: {left}", metric.id, advice=advice)
+
+
+def _saw_nothing(metric: MetricEvidence) -> bool:
+    """Whether nothing differed where nothing could have, that so many pairs would tell from nothing.
+
+    The margin has no say in it: who tolerates much has said so, and who is better has been seen to be.
+    """
+    if metric.headroom is None or metric.certifiable is None or metric.mean is None:
+        return False
+    return not any(metric.mean) and metric.headroom <= metric.certifiable
 
 
 _BROKEN: tuple[Callable[[Facts], Iterator[Reason]], ...] = (

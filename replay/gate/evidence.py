@@ -29,7 +29,7 @@ _KEPT = (
     "conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned", "uncalibrated", "exemplars",
     "missing",
 )  # fmt: skip
-_PER_METRIC = ("unknown", "hits", "lane_hits")
+_PER_METRIC = ("unknown", "hits", "lane_hits", "headroom")
 #: Ends of what a difference may be: the candidate's best case and its worst.
 _BEST, _WORST = 0, 1
 
@@ -91,6 +91,8 @@ class Evidence:
     unknown: Ints = field(init=False)
     hits: Ints = field(init=False)
     lane_hits: Ints = field(init=False)
+    #: In steps of a difference.
+    headroom: Ints = field(init=False)
     candidate: Differences = field(init=False)
     placebo: Differences = field(init=False)
     slices: Slices = field(init=False)
@@ -99,7 +101,7 @@ class Evidence:
         metrics = len(self.gate.metrics)
         self.uncalibrated = self.uncalibrated or [0] * metrics
         self.exemplars = self.exemplars or [[] for _ in range(metrics)]
-        self.unknown, self.hits, self.lane_hits = (np.zeros(metrics, np.int64) for _ in range(3))
+        self.unknown, self.hits, self.lane_hits, self.headroom = (np.zeros(metrics, np.int64) for _ in range(4))
         self.candidate, self.placebo = Differences.none(metrics), Differences.none(metrics)
         self.slices = Slices(metrics)
 
@@ -121,6 +123,7 @@ class Evidence:
         self.unknown += other.unknown
         self.hits += other.hits
         self.lane_hits += other.lane_hits
+        self.headroom += other.headroom
         for name in ("conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for failure, count in other.missing.items():
@@ -229,6 +232,7 @@ class Evidence:
             more_pairs=more_pairs(worst, metric.tolerated, alpha.promote, unseen=unseen) if asked else None,
             hits=int(self.hits[row]),
             lane_hits=int(self.lane_hits[row]),
+            headroom=int(self.headroom[row]) / STEPS / pairs if pairs else None,
             exemplars=tuple(self.exemplars[row]),
         )
 
@@ -263,6 +267,7 @@ class Evidence:
         self.unknown += vote.unknown
         self.hits += vote.hits
         self.lane_hits += vote.lane_hits
+        self.headroom += np.where(vote.difference.valid, places(vote.headroom, "up") - STEPS, 0)
         if vote.failure is not None and (vote.failed_alike or vote.excused):
             self.missing[vote.failure] = self.missing.get(vote.failure, 0) + 1
         if vote.at is not None:

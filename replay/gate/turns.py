@@ -140,6 +140,11 @@ class Rows:
             self._gathered(self.served, served, asked),
         )
 
+    def at_worst(self) -> Bounds:
+        """A candidate that is at its worst in every arm."""
+        worst = np.broadcast_to(self._worst, (len(self.arms), len(self._worst)))
+        return Bounds(worst, worst)
+
     def shown(self) -> Shown:
         """Of events that must never happen. What a stub may have brought about was not shown for sure."""
         ours, theirs = (np.nan_to_num(values) > 0 for values in (self._ours, self._theirs))

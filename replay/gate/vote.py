@@ -6,7 +6,7 @@ Where something is not known for sure, the vote has two ends, and the gate looks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -36,7 +36,8 @@ class Vote(NamedTuple):
     `hits` marks events that must never happen and were seen to, `lane_hits` those that the lane showed instead: a
     replay that is missing scores worst, and has shown none. `excused`: the candidate's replay failed through no doing
     of its own, and had no twin that would tell what it met.
-    `failure`: the class of the candidate's first failure.
+    `failure`: the class of the candidate's first failure. `headroom`: the difference that a candidate would have had
+    that was at its worst, float64[metrics], where valid.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Vote(NamedTuple):
     cohort: tuple[tuple[str, str], ...]
     exemplar: str
     turns: int
+    headroom: Floats
     failure: str | None = None
 
 
@@ -111,7 +113,8 @@ class _Count:
 
     def votes(self) -> list[Vote]:
         sides = self._rows.by_arm()
-        difference, open_yet = self._difference(sides)
+        difference, open_yet = self._difference(sides, sides.ours)
+        headroom, _ = self._difference(sides, self._rows.at_worst())
         guessed, excused = self._any(_is_guessed), self._any(_is_excused)
         marks = (
             difference.valid & open_yet & ~(guessed | excused)[:, np.newaxis],
@@ -121,8 +124,7 @@ class _Count:
         told = (self._laned, self._any(_has_failed), self._any(_is_alike), excused, guessed)
         each = zip(
             self._conversations,
-            map(Ends._make, zip(*difference, strict=True)),
-            map(Ends._make, zip(*self._placebo(sides), strict=True)),
+            zip(_one_by_one(difference), _one_by_one(self._placebo(sides)), headroom.high, strict=True),
             zip(*marks, strict=True),
             zip(*(flag.tolist() for flag in told), strict=True),
             strict=True,
@@ -131,15 +133,15 @@ class _Count:
 
     # -- against what -----------------------------------------------------------------------------------------------
 
-    def _difference(self, sides: Sides) -> tuple[Ends, Bools]:
-        """The candidate against the lane, else against production, and what must never happen against its absence.
+    def _difference(self, sides: Sides, ours: Bounds) -> tuple[Ends, Bools]:
+        """A candidate against the lane, else against production, and what must never happen against its absence.
 
         The mean over all samples; and where none of them has measured it. A conversation that was not drawn for the
         lane has no say where the lane is the measure.
         """
         laned = np.repeat(self._laned, self._samples)
-        found = self._questions.between(sides.ours, _either(laned, sides.theirs, sides.served))
-        alone = self._questions.between(sides.ours, _either(laned, sides.theirs, _nothing(sides.served)))
+        found = self._questions.between(ours, _either(laned, sides.theirs, sides.served))
+        alone = self._questions.between(ours, _either(laned, sides.theirs, _nothing(sides.served)))
         found = Bounds(*(np.where(self._questions.never, *ends) for ends in zip(alone, found, strict=True)))
         counts = self._rows.any_of_arm(~self._rows.flag(_is_alike))[:, np.newaxis]
         low, high = (np.where(counts, end, 0.0) for end in found)
@@ -188,6 +190,10 @@ class _Count:
         return self._any_of_vote(self._rows.flag(holds))
 
 
+def _one_by_one(votes: Ends) -> Iterator[Ends]:
+    return map(Ends._make, zip(*votes, strict=True))
+
+
 def _either(first: Bools, one: Bounds, other: Bounds) -> Bounds:
     chosen = first[:, np.newaxis]
     return Bounds(np.where(chosen, one.low, other.low), np.where(chosen, one.high, other.high))
@@ -219,12 +225,12 @@ def _has_failed_there(turn: Turn) -> bool:
 
 def _vote(
     ballots: Ballots,
-    difference: Ends,
-    placebo: Ends,
+    ends: tuple[Ends, Ends, Floats],
     marks: tuple[Bools, Bools, Bools, Bools],
     told: tuple[bool, bool, bool, bool, bool],
 ) -> Vote:
     last, worst = ballots[-1], max(ballots, key=lambda it: (it.lane == "candidate", it.severity))
+    difference, placebo, headroom = ends
     unknown, uncalibrated, hits, lane_hits = marks
     laned, failed, failed_alike, excused, guessed = told
     return Vote(
@@ -245,5 +251,6 @@ def _vote(
         cohort=tuple(sorted({each for ballot in ballots for each in ballot.cohort})),
         exemplar=worst.comparison_id,
         turns=len({ballot.trace_id for ballot in ballots}),
+        headroom=headroom,
         failure=next((it.failed for it in ballots if it.failed and it.lane == "candidate"), ABSENT) if failed else None,
     )

@@ -23,6 +23,9 @@ STANDINGS: Mapping[Standing, tuple[str, str]] = {
 }
 LOOKS_WORSE = ("!", "looks worse than tolerated, not proved yet")
 _ALONE = "it would be proved if it were the only measure"
+#: Headroom below this is told, of what either happens in a conversation or does not.
+_LITTLE = 0.5
+_EVENTS = frozenset({"paired_binary", "paired_exceedance"})
 _NEVER = ("✗", "must never happen, and has happened")
 
 
@@ -44,12 +47,13 @@ class MetricWords(NamedTuple):
     looks_worse: bool
     more: int | None
     fits: bool
+    note: str = ""
 
     @property
     def sentence(self) -> str:
         """What was seen, what is sure, what is tolerated."""
         sure = "" if self.sure is None else f" {self.sure}."
-        return f"Seen: {self.seen or 'nothing was measured'}.{sure} Tolerated: {self.tolerated}."
+        return f"Seen: {self.seen or 'nothing was measured'}.{sure} Tolerated: {self.tolerated}.{self.note}"
 
 
 def metric_words(verdict: Verdict) -> tuple[MetricWords, ...]:
@@ -91,7 +95,16 @@ def _in_words(evidence: MetricEvidence, metric: Metric, gate: Gate, guessed: int
         looks_worse=looks_worse(evidence) and not evidence.has_happened,
         more=evidence.more_pairs,
         fits=evidence.more_pairs is None or evidence.more_pairs <= gate.max_pairs - evidence.pairs,
+        note=_left(evidence, metric),
     )
+
+
+def _left(evidence: MetricEvidence, metric: Metric) -> str:
+    """Where today's release leaves less than half of the conversations to lose."""
+    if metric.kind not in _EVENTS or evidence.headroom is None or evidence.headroom >= _LITTLE:
+        return ""
+    already = number(1.0 - evidence.headroom, metric.tolerated)
+    return f" Today's release is at its worst in {already} of 100 already: harm can show in the others only."
 
 
 def _seen(evidence: MetricEvidence, metric: Metric, guessed: int) -> str:

@@ -39,7 +39,7 @@ def vote(number, cohort, differences, *, valid=True):
     return Vote(
         key=f"k{number}", offset=number, at=None, difference=Ends(ends, ends, np.array([True, valid])),
         placebo=Ends(ends, ends, none), unknown=none, uncalibrated=none, hits=none, lane_hits=none, laned=True, failed=False,
-        failed_alike=False, excused=False, guessed=False, cohort=tuple(cohort), exemplar=f"id{number}", turns=1,
+        failed_alike=False, excused=False, guessed=False, cohort=tuple(cohort), exemplar=f"id{number}", turns=1, headroom=ends,
     )  # fmt: skip
 
 
