@@ -7,9 +7,9 @@ as many paraphrases, some of which deny twice, turn a figure into words or bring
 three of four paraphrases far, as answers of models are: that makes the ranking worse than on the public sets, where
 both are near.
 
-Flags are precise before they are complete. By kind, of ten: negations 10, figures 10, opposites 6 ("in stock", "cheap",
-"dearer" and "increases" are no opposites of the language data), names 0, which no flag of words claims to find.
-Of 40 paraphrases one is flagged: "14:20" is not known to be "2:20 pm".
+Flags are precise before they are complete. By kind, of ten: negations 10, figures 10, opposites 9, names 1 (a weekday in
+another's place), which no flag of words claims to find. Of 40 paraphrases none is flagged. The set is older than the
+rules that find them, and none was written for it: before, they found 6 opposites, no name, and flagged one paraphrase.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ EDITS = Path(__file__).parent.parent / "data" / "labelled-edits.jsonl"
 SAME = "paraphrase"
 #: The flags that stand for a changed fact.
 TELLING = {"number_substituted", "polarity_flip"}
-FOUND = {"negation": 10, "number": 10, "antonym": 6, "entity": 0, SAME: 1}
+FOUND = {"negation": 10, "number": 10, "antonym": 9, "entity": 1, SAME: 0}
 LEAST_PRECISION, MOST_FALSE_ALARMS = 0.95, 0.03
 CHANCE, GOOD = 0.5, 0.8
 
@@ -107,11 +107,6 @@ def test_what_is_found_of_each_kind(edits, flagged):
     """Exact, so that the words above stay true. More is welcome, and changes them."""
     found = Counter(it.kind for it, found in zip(edits, flagged, strict=True) if found)
     assert {kind: found[kind] for kind in FOUND} == FOUND
-
-
-def test_the_one_false_alarm_is_known(edits, flagged):
-    alarms = [it for it, found in zip(edits, flagged, strict=True) if found and it.same]
-    assert [("14:20" in it.production, "2:20 pm" in it.replay) for it in alarms] == [(True, True)]
 
 
 def test_control_calling_all_alike_what_is_most_alike_is_worse_than_chance(edits, comparisons):
