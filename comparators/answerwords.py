@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from itertools import chain
 
+from comparators.figurewords import alternation
 from comparators.language import english
 from comparators.wordforms import participles
 from comparators.wordscan import vocabulary_of, words_of
@@ -96,6 +98,10 @@ class AnswerWords:
     limits: tuple[str, ...]
     #: Participles of what is done before one decides; any other is a deed beside which nothing is refused.
     no_deeds: frozenset[str]
+    #: Who answers, words between "have" and what was done, and replies in front of a sentence.
+    selves: tuple[str, ...]
+    just: tuple[str, ...]
+    replies: tuple[str, ...]
     #: How answers begin that tell of a deed, and texts written for somebody else.
     openings: tuple[str, ...]
     drafts: tuple[str, ...]
@@ -131,6 +137,22 @@ class AnswerWords:
         """
         signs = self.refusing.signs | self.hedging.signs | self.asking.signs
         return vocabulary_of((self.cues - self.common) | self.denying | signs, self.opposing_prefixes)
+
+    @cached_property
+    def reply(self) -> re.Pattern[str]:
+        """A reply in front of a sentence; its first group is the word."""
+        return re.compile(rf"({alternation(self.replies)})(?: *[,.!:;-]+ *|$)")
+
+    @cached_property
+    def perfect(self) -> re.Pattern[str]:
+        """What who answers has done; its first group is the participle."""
+        just = alternation(self.just)
+        return re.compile(rf"\b(?:{alternation(self.selves)})(?:'ve| have) (?:(?:{just}) )?(\w+)")
+
+    @cached_property
+    def with_subject(self) -> tuple[str, ...]:
+        """How phrases begin that bring their subject."""
+        return tuple(f"{self_}{end}" for self_ in self.selves for end in " '")
 
     @cached_property
     def opposites(self) -> frozenset[str]:
@@ -234,6 +256,9 @@ def english_answers() -> AnswerWords:
         subordinators=frozenset(fields["subordinators"]),
         limits=tuple(fields["limits"]),
         no_deeds=frozenset(fields["no_deeds"]),
+        selves=tuple(fields["selves"]),
+        just=tuple(fields["just"]),
+        replies=tuple(fields["replies"]),
         openings=tuple(fields["openings"]),
         drafts=tuple(fields["drafts"]),
         uncertain=tuple(fields["uncertain"]),

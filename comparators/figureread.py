@@ -138,7 +138,7 @@ class FigureReader:
 
     def _named_days(self) -> Iterator[tuple[str, str, _Read]]:
         month, day, year, to = self._month_name, self._day_number, r"(?:,? (?P<year>[0-9]{4}))?", self._to
-        again = rf"(?:(?:{alternation(self.words.months)})\.? )?"
+        again = rf"(?:(?P<later>{alternation(self.words.months)})\.? )?"
         yield _OPEN, rf"{month} (?P<a>{day}){to}{again}(?P<b>{day}){year}", self._days
         yield _OPEN, rf"{month} (?:the )?(?P<a>{day}){year}", self._days
         yield _OPEN, rf"{month},? (?P<year>[0-9]{{4}})", self._month
@@ -232,9 +232,11 @@ class FigureReader:
 
     def _days(self, match: re.Match[str]) -> Iterator[Figure]:
         found = match.groupdict()
-        for day in filter(None, (found["a"], found.get("b"))):
-            number = int(_NO_DIGITS.sub("", day))
-            yield _date(self.words.months[match["month"]], number) if number in _DAYS else _whole(str(number))
+        month = self.words.months[match["month"]]
+        for day, of in ((found["a"], month), (found.get("b"), self.words.months.get(found.get("later") or "", month))):
+            if day:
+                number = int(_NO_DIGITS.sub("", day))
+                yield _date(of, number) if number in _DAYS else _whole(str(number))
         if found["year"]:
             yield _whole(found["year"])
 

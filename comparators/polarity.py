@@ -6,7 +6,6 @@ a third of the wrong edits, negations far more often than opposites). It is a fl
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -62,7 +61,7 @@ def turned(pair: Aligned, words: AnswerWords) -> bool:
     where a word that may deny, or sets a condition, stands on one side alone, nor of what was put the other way about:
     "more in May than in June" is "less in June than in May".
     """
-    sides, replies = zip(*map(_without_reply, (pair.production, pair.replay)), strict=True)
+    sides, replies = zip(*(_without_reply(text, words) for text in (pair.production, pair.replay)), strict=True)
     one, other = words_of(sides)
     alone = frozenset(one) ^ frozenset(other)
     if not words.conditions.isdisjoint(alone) or not _rest_is_same(one, other, words):
@@ -76,13 +75,9 @@ def turned(pair: Aligned, words: AnswerWords) -> bool:
     return not swapped and not _may_deny(one, other, words) and not _may_deny(other, one, words)
 
 
-#: A reply in front of a sentence, which is held against a reply only.
-_REPLY = re.compile(r"(yes|no)(?: *[,.!:;-]+ *|$)")
-
-
-def _without_reply(sentence: str) -> tuple[str, str]:
-    """The sentence, and the reply that stood in front of it."""
-    reply = _REPLY.match(sentence)
+def _without_reply(sentence: str, words: AnswerWords) -> tuple[str, str]:
+    """The sentence, and the reply that stood in front of it, which is held against a reply only."""
+    reply = words.reply.match(sentence)
     return (sentence[reply.end() :], reply[1]) if reply else (sentence, "")
 
 

@@ -29,10 +29,8 @@ STANCES: Stance = ("answers", "asks", "escalates", "hedges", "refuses")
 #: Sentences and characters of an answer in which a refusal may stand, and characters of its end that may ask.
 _HEAD_SENTENCES, _HEAD, _TAIL = 3, 600, 600
 _SENTENCE_END = re.compile(r"[.!?] ")
-_CLAUSE = re.compile(r"[.!?;:,()] |- ")
+_CLAUSE_ENDS = (". ", "! ", "? ", "; ", ": ", ", ", "(", ") ", "- ")
 _QUOTED = re.compile(r'"[^"]{1,300}"|`[^`]{1,300}`')
-_PERFECT = re.compile(r"\b(?:i|we)(?:'ve| have) (?:now |just |also |already |successfully |gone ahead and )?(\w+)")
-_SUBJECTS = ("i ", "i'", "we ", "we'")
 _WORD = re.compile(r"[\w']+")
 #: What may stand behind a question: an offer of answers, closing signs.
 _WITHOUT_CHOICE = re.compile(r"\([^()]{1,40}\)")
@@ -121,13 +119,11 @@ def _refuses(text: str, said: Sequence[str], words: AnswerWords) -> bool:
     if words.refusing.signs.isdisjoint(said) or not words.refusing.stand_in(text[:_HEAD], said):
         return False
     head = _QUOTED.sub(" ", _head(text))
-    if not words.refusing.stand_in(head, said):
-        return False
-    if head.startswith(words.drafts) or _tells_of_deed(head, words):
-        return False
     for phrase in filter(head.__contains__, words.abilities):
         head = head.replace(phrase, " ")
     found = [phrase for phrase in words.refusing.possible(said) if phrase in head]
+    if not found or head.startswith(words.drafts) or _tells_of_deed(head, words):
+        return False
     return any((_regrets if phrase in words.apologetic else _declines)(head, phrase, words) for phrase in found)
 
 
@@ -135,26 +131,33 @@ def _tells_of_deed(head: str, words: AnswerWords) -> bool:
     """Whether something was done: "I've cancelled it. I can't undo that." """
     if head.startswith(words.openings):
         return True
+    if "'ve " not in head and " have " not in head:
+        return False
     irregular = english().irregular_forms
-    return any(
-        (done.endswith("ed") or done in irregular) and done not in words.no_deeds for done in _PERFECT.findall(head)
-    )
+    deeds = frozenset(words.perfect.findall(head)) - words.no_deeds
+    return any(done.endswith("ed") or done in irregular for done in deeds)
 
 
 def _declines(head: str, phrase: str, words: AnswerWords) -> bool:
     """Whether a phrase stands in the head in a clause of its own, of no limited time, and of more than perception."""
     at = head.find(phrase)
     while at >= 0:
-        before, after = _CLAUSE.split(head[:at])[-1], _SENTENCE_END.split(head[at + len(phrase) :])[0]
+        end = _SENTENCE_END.search(head, at + len(phrase))
+        before, after = head[_clause(head, at) : at], head[at + len(phrase) : end.start() if end else len(head)]
         front, verb = _WORD.findall(before), _WORD.search(after)
         # In front of a phrase without a subject, "that" is its subject: "that is beyond my scope".
-        near = front[-2:] if phrase.startswith(_SUBJECTS) else [word for word in front[-2:] if word != "that"]
+        near = front[-2:] if phrase.startswith(words.with_subject) else [word for word in front[-2:] if word != "that"]
         subordinate = not words.subordinators.isdisjoint(near) and words.apologies.isdisjoint(front)
         perceived = verb is not None and verb[0] in words.perceiving
         if not (subordinate or perceived or any(f" {limit}" in after for limit in words.limits)):
             return True
         at = head.find(phrase, at + 1)
     return False
+
+
+def _clause(head: str, at: int) -> int:
+    """Where the clause begins that holds this place."""
+    return max(head.rfind(sign, 0, at) for sign in _CLAUSE_ENDS) + 1
 
 
 def _regrets(head: str, phrase: str, words: AnswerWords) -> bool:

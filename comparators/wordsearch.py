@@ -64,7 +64,7 @@ class Vocabulary:
         return table
 
     def holds(self, word: str) -> bool:
-        return word in self.words or (bool(self.beginnings) and word.startswith(self.beginnings))
+        return word in self.words or (len(word) >= _LONG and word.startswith(self.beginnings))
 
 
 def slots_of(words: Iterable[str]) -> Keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -11,8 +12,12 @@ from hypothesis import strategies as st
 
 from comparators import numbers
 from comparators.figure import DATE, NAME, TIME, WEAK, Figure, otherwise, rounded
+from comparators.figureread import english_reader
+from comparators.figurewords import english_figures
 from comparators.numbers import counted, figures, unmatched
 from comparators.text import normalise
+
+READER, WORDS = english_reader(), english_figures()
 
 
 def compare_figures(production, replay):
@@ -166,6 +171,53 @@ def is_rounded(fine: Figure, coarse: Figure) -> bool:
     if fine.decimals >= NAME or coarse.decimals >= fine.decimals:
         return False
     return rounded(fine.value, coarse.decimals) == coarse.value and coarse.unit in (fine.unit, "")
+
+
+PIECES = st.sampled_from(
+    (
+        *("may", "5", "kg", "to", "of", "the", "x", "$5", "12:30", "am", "third", "a", "half", "\u20ac", "twenty-two", "%"),
+        *("|", "|7|", "w-5,", "friday", "and", "add", "inc", "\n", "2024", "(555)", "010-4477", "\ud800", "\u00f1o"),
+        *("million", "per", "cent"),
+    )
+)
+
+
+@given(st.lists(st.lists(PIECES, max_size=12).map(" ".join), max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_what_the_scanner_finds_is_what_a_slow_walk_over_tokens_finds(texts):
+    normal = [normalise(text) for text in texts]
+    assert figures(normal) == [[figure for passage in slow_passages(text) for figure in READER.read(passage)] for text in normal]
+
+
+def slow_passages(text: str) -> list[str]:
+    """Token by token: runs of those that hold a digit, a sign or a word of figures, from the first that begins one."""
+    runs: list[list[str]] = [[]]
+    for gap, token in re.findall(r"(^|[ |])([^ |]*)", text):
+        part = _begins(token) or bool(WORDS.of_figures.intersection(_words(token))) or _is_sign(token)
+        if gap != " " or not part:
+            runs.append([])
+        if part:
+            runs[-1].append(token)
+    return [" ".join(run[_first(run) :]) for run in runs if any(map(_begins, run))]
+
+
+def _first(run: list[str]) -> int:
+    """Where the first figure of a run begins; a part of a whole with the word before."""
+    first = next(place for place, token in enumerate(run) if _begins(token))
+    part = not re.search("[0-9]", run[first]) and (_words(run[first]) or [""])[-1] in WORDS.fractions
+    return first - 1 if part and first else first
+
+
+def _begins(token: str) -> bool:
+    return bool(re.search("[0-9]", token)) or bool(WORDS.starts.intersection(_words(token)))
+
+
+def _is_sign(token: str) -> bool:
+    return len(token) <= 3 and any(sign in "%$?" or not sign.isascii() for sign in token)
+
+
+def _words(token: str) -> list[str]:
+    return re.findall("[a-z0-9']+", token)
 
 
 def test_parts_of_a_batch_do_not_show(monkeypatch):

@@ -15,7 +15,8 @@ from comparators.claimwords import Lexicon, ToolWords
 from comparators.clauses import Tier
 from comparators.language import english
 from comparators.sentences import words_in
-from comparators.wordsearch import search
+from comparators.wordscan import vocabulary_of, words_of
+from comparators.wordsearch import search, words_found
 
 WANTED = frozenset(("set", "sent", "booked", "cancelled", "canceled", "uncancelled", "transferred"))
 TOOLS = ("cancel_order", "book_flight", "send_mail", "transfer_call")
@@ -46,6 +47,19 @@ def test_the_words_found_are_those_of_each_text_in_order(texts):
 @settings(deadline=None)
 def test_what_stands_before_a_word_is_of_its_own_text(texts, text):
     assert search([*texts, text], WANTED)[-1] == search([text], WANTED)[0]
+
+
+ANSWER_WORDS = st.sampled_from(["not", "unlocked", "until", "un", "invalid", "is", "don't", "disable", "it's", "\u00e9in", "5", "nonstop"])
+
+
+@given(st.lists(st.lists(ANSWER_WORDS).map(" ".join), max_size=6))
+def test_words_are_found_by_themselves_and_by_how_longer_ones_begin(texts):
+    vocabulary = vocabulary_of(frozenset(("not", "don't", "is")), ("un", "in", "dis"))
+    wanted = [
+        [word for word in said if word in vocabulary.words or (len(word) >= 6 and word.startswith(("un", "in", "dis")))]
+        for said in words_of(texts)
+    ]
+    assert words_found(texts, vocabulary) == wanted
 
 
 def test_what_stands_before_a_word_is_given_from_the_character_before_the_last_word():
