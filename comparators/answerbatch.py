@@ -83,10 +83,9 @@ class AnswerBatch:
             [text if fits else "" for text, fits in zip(side, self.fits, strict=True)]
             for side in (self.left, self.right)
         )
-        other = [row for row, (one, two) in enumerate(zip(left, right, strict=True)) if one != two]
-        found = figures([*left, *(right[row] for row in other)])
-        theirs = dict(zip(other, found[len(left) :], strict=True))
-        return found[: len(left)], [theirs.get(row, found[row]) for row in range(len(left))]
+        texts = list(dict.fromkeys((*left, *right)))
+        by_text = dict(zip(texts, figures(texts), strict=True))
+        return [by_text[text] for text in left], [by_text[text] for text in right]
 
     def aligned(self, wanted: Sequence[int]) -> list[list[Aligned] | None]:
         """Changed sentences of some pairs, by their place among `both`."""

@@ -11,8 +11,9 @@ Texts are expected in normal form (`text.normalise_all`): lower case, ASCII digi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TypeAlias
 
 from comparators.figure import FAINT, NAME, Figure, Key, kind_of, rounded, ways_to_write
@@ -24,6 +25,8 @@ MAX_CHARACTERS = 250_000
 #: Characters searched at once, which bounds memory.
 _CHARACTERS = 1 << 20
 _DECIMALS = attrgetter("decimals")
+#: `Key` of a figure.
+_KEY = itemgetter(0, 1)
 #: The figures left of each value and unit.
 _Left: TypeAlias = dict[Key, list[Figure]]
 
@@ -35,7 +38,7 @@ def unmatched(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[l
     """Figures missing from the replay and figures added by it, as multisets."""
     if production == replay:
         return [], []
-    missing, added = _beyond(production, replay), _beyond(replay, production)
+    missing, added = _differences(production, replay)
     if missing and added:
         missing, added = _cancelled(missing, added)
     if len(missing) != len(added) and _digits(missing) == _digits(added) != "":
@@ -48,16 +51,21 @@ def counted(found: Iterable[Figure]) -> list[Figure]:
     return [figure for figure in found if figure.decimals not in FAINT]
 
 
-def _beyond(these: Sequence[Figure], those: Sequence[Figure]) -> list[Figure]:
-    """Multiset difference by value and unit. Of equal values the later ones stay."""
-    budget: dict[Key, int] = {}
-    for value, unit, _ in those:
-        budget[value, unit] = budget.get((value, unit), 0) + 1
+def _differences(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
+    """Multiset differences by value and unit. Most texts that differ have no figure in common."""
+    ours, theirs = list(map(_KEY, production)), list(map(_KEY, replay))
+    if frozenset(ours).isdisjoint(theirs):
+        return list(production), list(replay)
+    return _beyond(production, ours, theirs), _beyond(replay, theirs, ours)
+
+
+def _beyond(these: Sequence[Figure], keys: Sequence[Key], those: Sequence[Key]) -> list[Figure]:
+    """The figures of which there are more than of those. Of equal values the later ones stay."""
+    budget = Counter(those)
     left = []
-    for figure in these:
-        value, unit, _ = figure
-        if remaining := budget.get((value, unit), 0):
-            budget[value, unit] = remaining - 1
+    for figure, key in zip(these, keys, strict=True):
+        if remaining := budget.get(key, 0):
+            budget[key] = remaining - 1
         else:
             left.append(figure)
     return left
@@ -80,7 +88,7 @@ def _cancelled(missing: list[Figure], added: list[Figure]) -> tuple[list[Figure]
     for key, written in sorted(alike):
         own, other = sides if key in sides[0] else sides[::-1]
         _cross_out(own[key], other[written])
-    shown = sorted({figure.decimals for figure in (*missing, *added) if figure.decimals < NAME}, reverse=True)
+    shown = sorted({decimals for _, _, decimals in (*missing, *added) if decimals < NAME}, reverse=True)
     if len(shown) > 1:
         _cancel_rounded(sides, shown)
     if sum(map(len, sides[0].values())) == len(missing):
@@ -92,7 +100,7 @@ def _by_key(found: Sequence[Figure]) -> _Left:
     """The finest last: they go first, for the coarse ones may still be another one rounded."""
     left: _Left = {}
     for figure in found:
-        left.setdefault((figure.value, figure.unit), []).append(figure)
+        left.setdefault(figure[:2], []).append(figure)
     for alike in left.values():
         if len(alike) > 1:
             alike.sort(key=_DECIMALS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 from rapidfuzz import fuzz
 
@@ -35,9 +35,8 @@ def may_turn(
 
 def _weigh(production: Sequence[str], replay: Sequence[str], words: AnswerWords) -> bool:
     """Whether something may be denied more often here than there; first words of `denials` count apart."""
-    weights = words.weights
-    one, other = (sum(weights[word] for word in side if word in weights) for side in (production, replay))
-    return one != other
+    weight = words.weights.get
+    return sum(map(weight, production, repeat(0))) != sum(map(weight, replay, repeat(0)))
 
 
 def _denies_a_word(
@@ -48,8 +47,8 @@ def _denies_a_word(
     return any(
         f" {denied}" in text
         for side, text in sides
-        for word in side
-        if word not in words.cues and (denied := words.positive(word))
+        for word in frozenset(side) - words.cues
+        if (denied := words.positive(word))
     )
 
 
@@ -83,8 +82,8 @@ def _without_reply(sentence: str, words: AnswerWords) -> tuple[str, str]:
 
 def _oppose(production: Sequence[str], replay: Sequence[str], words: AnswerWords) -> bool:
     """Whether an opposite of some word of one text stands in the other, or may, as it does in most texts."""
-    opposites = [words.opposites_of[word] for word in production if word in words.opposites_of]
-    if opposites and not all(map(frozenset(replay).isdisjoint, opposites)):
+    opposed = words.opposites.intersection(production)
+    if opposed and not all(map(frozenset(replay).isdisjoint, map(words.opposites_of.__getitem__, opposed))):
         return True
     return production != replay and not words.against_common.isdisjoint(frozenset(production) ^ frozenset(replay))
 

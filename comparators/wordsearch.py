@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -55,6 +56,13 @@ class Vocabulary:
         table[slots_of(self.words)] = True
         return table
 
+    @cached_property
+    def short(self) -> tuple[Keys, NDArray[np.object_]]:
+        """The keys of words that are known by theirs alone, in order, and these words. Behind them stands no word."""
+        keys = {_key(word): word for word in self.words if 0 < len(word.encode()) <= MARGIN}
+        ordered = sorted(keys)
+        names = np.array([*(keys[key] for key in ordered), ""], np.object_)
+        return np.array([*ordered, 0], np.uint64), names
 
     @cached_property
     def heads(self) -> NDArray[np.bool_]:
@@ -69,19 +77,19 @@ class Vocabulary:
 
 def slots_of(words: Iterable[str]) -> Keys:
     """Where words stand in a table of `2**SLOT_BITS` slots; some share one."""
-    return slots(np.array([int.from_bytes(word.encode()[-MARGIN:], "little") for word in words], np.uint64))
+    return slots(np.array([_key(word) for word in words], np.uint64))
+
+
+def _key(word: str) -> int:
+    return int.from_bytes(word.encode()[-MARGIN:], "little")
 
 
 def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]:
     """The words of each text that the vocabulary holds, in order, as often as they occur. Linear in the texts."""
-    found: list[list[str]] = [[] for _ in texts]
     seen = _read(texts, vocabulary)
-    owners, starts, ends = (each.tolist() for each in (seen.owners, seen.starts[seen.hits], seen.ends[seen.hits]))
-    for owner, start, end in zip(owners, starts, ends, strict=True):
-        word = seen.low[start:end].decode("ascii")
-        if vocabulary.holds(word):
-            found[owner].append(word)
-    return found
+    words, owners = seen.words.tolist(), seen.owners
+    cuts = np.searchsorted(owners, np.arange(len(texts) + 1)).tolist()
+    return [words[start:end] for start, end in pairwise(cuts)]
 
 
 def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
@@ -95,22 +103,20 @@ def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
     found: list[list[Hit]] = [[] for _ in texts]
     behind = np.append(seen.starts, len(seen.raw))[seen.hits + 1]
     until = np.minimum(behind, seen.firsts[seen.owners + 1] - 1)
-    places = (seen.owners, before, seen.starts[seen.hits], seen.ends[seen.hits], until)
-    for owner, front, start, end, rest in zip(*(each.tolist() for each in places), strict=True):
-        word = seen.low[start:end].decode("ascii")
-        if word in wanted:
-            found[owner].append(Hit(word, seen.raw[front:start], seen.raw[end:rest]))
+    places = (seen.words, seen.owners, before, seen.starts[seen.hits], seen.ends[seen.hits], until)
+    for word, owner, front, start, end, rest in zip(*(each.tolist() for each in places), strict=True):
+        found[owner].append(Hit(word, seen.raw[front:start], seen.raw[end:rest]))
     return found
 
 
 class _Seen(NamedTuple):
-    """All texts behind each other, as they are and as they are read; where words and texts begin; which hit."""
+    """All texts behind each other; where words and texts begin; which words the vocabulary holds, and whose."""
 
     raw: bytes
-    low: bytes
     starts: Places
     ends: Places
     hits: Places
+    words: NDArray[np.object_]
     firsts: Places
     owners: Places
 
@@ -121,14 +127,35 @@ def _read(texts: Sequence[str], vocabulary: Vocabulary) -> _Seen:
     raw = b" ".join((b" " * MARGIN, *encoded, b""))
     low = raw.translate(vocabulary.alphabet)
     starts, ends = bounds(low)
-    wanted = vocabulary.table[slots(tails(low, starts, ends))]
+    keys = tails(low, starts, ends)
+    wanted = vocabulary.table[slots(keys)]
     if vocabulary.beginnings:
         pairs = np.ndarray((len(low) - 1,), "<u2", buffer=low, strides=(1,))
         wanted |= vocabulary.heads[pairs[starts]] & (ends - starts >= _LONG)
     hits = np.flatnonzero(wanted)
+    words = _words(low, starts[hits], ends[hits], keys[hits], vocabulary)
+    held = words != ""
+    hits, words = hits[held], words[held]
     firsts = np.cumsum([MARGIN + 1, *(len(text) + 1 for text in encoded)])
     owners = np.searchsorted(firsts, starts[hits], side="right") - 1
-    return _Seen(raw, low, starts, ends, hits, firsts, owners)
+    return _Seen(raw, starts, ends, hits, words, firsts, owners)
+
+
+def _words(
+    low: bytes, starts: Places, ends: Places, keys: Keys, vocabulary: Vocabulary
+) -> NDArray[np.object_]:
+    """The word at each place, empty where the vocabulary does not hold it. Python runs for long words only."""
+    known, names = vocabulary.short
+    length = ends - starts
+    place = np.searchsorted(known[:-1], keys)
+    same = (known[place] == keys) & (length <= MARGIN)
+    words = np.where(same, names[place], "")
+    others = np.flatnonzero(~same & (length >= (_LONG if vocabulary.beginnings else MARGIN + 1)))
+    for at, start, end in zip(others.tolist(), starts[others].tolist(), ends[others].tolist(), strict=True):
+        word = low[start:end].decode("ascii")
+        if vocabulary.holds(word):
+            words[at] = word
+    return words
 
 
 def bounds(low: bytes) -> tuple[Places, Places]:
