@@ -37,3 +37,10 @@ def test_every_setting_can_be_set_by_environment():
     loaded = load_settings(file=None, environment=environment, flags={})
     assert set(loaded.origins.values()) == {"environment"}
     assert loaded.settings == Settings()
+
+
+def test_the_library_it_shows_says_what_it_should(capsys):
+    exec(README.split("```python\n")[1].split("```")[0], {})
+    told = capsys.readouterr().out
+    assert "'answer.substituted': [1.0], 'answer.polarity': [1.0]" in told
+    assert "number_substituted" in told
