@@ -22,7 +22,7 @@ from replay.comparison import Lane
 from replay.gate.ballot import Ballot
 from replay.gate.config import Gate
 from replay.gate.evidence import Differences, Evidence
-from replay.gate.vote import Ballotbox, Ends, Vote
+from replay.gate.vote import Ballotbox, Ends, Exemplar, Vote
 
 METRICS, PAIRS, MARGIN, ALPHA = 40, 1_000, 0.02, 0.05
 #: The loop gets fewer pairs: it is slower by a factor.
@@ -70,7 +70,7 @@ def _votes(values: Floats, cohorts: int) -> list[Vote]:
             unknown=none, uncalibrated=none, hits=none, lane_hits=none, laned=True, failed=False, failed_alike=False,
             excused=False, guessed=False,
             cohort=tuple((f"attribute {each}", str(number % (each + 2))) for each in range(cohorts)),
-            exemplar=f"{number:064x}", turns=1, headroom=row,
+            exemplar=Exemplar(0, f"{number:064x}"), turns=1, headroom=row,
         )
         for number, row in enumerate(values)
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from replay.trace import Record
 _LONGEST_ATTRIBUTE = 80
 _MS_NS = 1_000_000
 _END_OF_TIME = 2**63
-_MOST_SEVERE = 3
+MOST_SEVERE = 3
 _MOST_ATTRIBUTES = 20
 _MOST_TOOLS = 20
 #: The attribute under which the tools of production stand.
@@ -76,7 +76,7 @@ def ballot_of(comparison: Comparison, signals: Sequence[Signal], timeout_ns: int
         lane_probability=comparison.lane_probability,
         failed=failed,
         guessed=scored and _is_guessed(comparison),
-        severity=max(0, min(comparison.severity, _MOST_SEVERE)),
+        severity=max(0, min(comparison.severity, MOST_SEVERE)),
         values=tuple(_measured(signal, signal.of_replay, comparison) if scored else None for signal in signals),
         production=tuple(_of_production(signal, comparison) for signal in signals),
         cohort=_cohort(comparison),

@@ -19,7 +19,7 @@ from comparators.spec import Ints
 from replay.gate.config import Alpha, Gate, Metric
 from replay.gate.slices import Slices
 from replay.gate.times import Times
-from replay.gate.vote import Ends, Vote
+from replay.gate.vote import Ends, Exemplar, Vote
 from replay.verdict import MetricEvidence, Standing
 
 _BINS = 2 * STEPS + 1
@@ -85,7 +85,7 @@ class Evidence:
     laned: int = 0
     times: Times = field(default_factory=Times)
     uncalibrated: list[int] = field(default_factory=list)
-    exemplars: list[list[str]] = field(default_factory=list)
+    exemplars: list[list[Exemplar]] = field(default_factory=list)
     #: Classes of the failures that say nothing about the candidate.
     missing: dict[str, int] = field(default_factory=dict)
     unknown: Ints = field(init=False)
@@ -144,6 +144,7 @@ class Evidence:
     def load(cls, gate: Gate, data: bytes) -> Evidence:
         found = msgspec.msgpack.decode(data)
         evidence = cls(gate, times=Times(**found["times"]), **{name: found[name] for name in _KEPT})
+        evidence.exemplars = [[Exemplar(*shown) for shown in each] for each in evidence.exemplars]
         for name in _PER_METRIC:
             setattr(evidence, name, np.array(found[name], np.int64))
         for name in ("candidate", "placebo"):
@@ -233,7 +234,7 @@ class Evidence:
             hits=int(self.hits[row]),
             lane_hits=int(self.lane_hits[row]),
             headroom=int(self.headroom[row]) / STEPS / pairs if pairs else None,
-            exemplars=tuple(self.exemplars[row]),
+            exemplars=tuple(shown.comparison_id for shown in self.exemplars[row]),
         )
 
     def _harm(self, row: int, metric: Metric) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from comparators.differences import STEPS, log_e_harm, mean, places
 from comparators.multiplicity import discoveries
 from comparators.spec import Bools, Ints
 from replay.gate.config import Gate, Metric
-from replay.gate.vote import Vote
+from replay.gate.vote import Exemplar, Vote
 from replay.verdict import SliceFinding
 
 #: An attribute with more values than this tells conversations apart, and makes no slices: a user, a ticket.
@@ -50,7 +50,7 @@ class Dumped(NamedTuple):
     """Slices with their cells, slices and metrics with their exemplars, and the attributes that are crowded."""
 
     cells: list[tuple[str, str, dict[int, int]]]
-    exemplars: list[tuple[str, str, int, list[str]]]
+    exemplars: list[tuple[str, str, int, list[Exemplar]]]
     crowded: list[str]
 
 
@@ -60,7 +60,7 @@ class Slices:
 
     metrics: int
     cells: dict[Slice, _Cells] = field(default_factory=dict)
-    exemplars: dict[tuple[Slice, int], list[str]] = field(default_factory=dict)
+    exemplars: dict[tuple[Slice, int], list[Exemplar]] = field(default_factory=dict)
     crowded: set[str] = field(default_factory=set)
     _values: dict[str, set[str]] = field(default_factory=dict)
 
@@ -137,7 +137,7 @@ class Slices:
         for row in np.flatnonzero(worse.any(axis=0)).tolist():
             self._show(where, row, [votes[number].exemplar for number in np.flatnonzero(worse[:, row]).tolist()])
 
-    def _show(self, where: Slice, row: int, ids: Iterable[str]) -> None:
+    def _show(self, where: Slice, row: int, ids: Iterable[Exemplar]) -> None:
         self.exemplars[where, row] = sorted({*self.exemplars.get((where, row), ()), *ids})[:_EXEMPLARS]
 
     def _keeps(self, where: Slice) -> bool:
@@ -192,5 +192,5 @@ class Slices:
             pairs=int(best.sum()),
             mean=(mean(best) or 0.0, mean(worst) or 0.0),
             log_e=log_e,
-            exemplars=tuple(self.exemplars[where, row]),
+            exemplars=tuple(shown.comparison_id for shown in self.exemplars[where, row]),
         )

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from comparators.spec import Bools, Floats, Ints
+from replay.gate.ballot import MOST_SEVERE
 from replay.gate.config import Gate
 from replay.gate.questions import Questions
 from replay.gate.signals import Signal, signal_of
@@ -26,6 +27,13 @@ class Ends(NamedTuple):
     low: Floats
     high: Floats
     valid: Bools
+
+
+class Exemplar(NamedTuple):
+    """A comparison that shows what a vote is about. The worst stands first: `rank` is 0 for the highest severity."""
+
+    rank: int
+    comparison_id: str
 
 
 class Vote(NamedTuple):
@@ -55,7 +63,7 @@ class Vote(NamedTuple):
     excused: bool
     guessed: bool
     cohort: tuple[tuple[str, str], ...]
-    exemplar: str
+    exemplar: Exemplar
     turns: int
     headroom: Floats
     failure: str | None = None
@@ -249,7 +257,7 @@ def _vote(
         excused=excused,
         guessed=guessed,
         cohort=tuple(sorted({each for ballot in ballots for each in ballot.cohort})),
-        exemplar=worst.comparison_id,
+        exemplar=Exemplar(MOST_SEVERE - worst.severity, worst.comparison_id),
         turns=len({ballot.trace_id for ballot in ballots}),
         headroom=headroom,
         failure=next((it.failed for it in ballots if it.failed and it.lane == "candidate"), ABSENT) if failed else None,

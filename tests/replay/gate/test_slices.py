@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from comparators.differences import counted, log_e_harm
 from comparators.multiplicity import discoveries
 from judged import compared, gate, pair, side
-from replay.comparison import CallRecord
+from replay.comparison import CallRecord, replace
 from replay.gate import slices as module
 from replay.gate.docket import Docket
 from replay.gate.slices import Slice, Slices
-from replay.gate.vote import Ends, Vote
+from replay.gate.vote import Ends, Exemplar, Vote
 
 METRICS = 2
 TWO = gate(
@@ -39,7 +39,7 @@ def vote(number, cohort, differences, *, valid=True):
     return Vote(
         key=f"k{number}", offset=number, at=None, difference=Ends(ends, ends, np.array([True, valid])),
         placebo=Ends(ends, ends, none), unknown=none, uncalibrated=none, hits=none, lane_hits=none, laned=True, failed=False,
-        failed_alike=False, excused=False, guessed=False, cohort=tuple(cohort), exemplar=f"id{number}", turns=1, headroom=ends,
+        failed_alike=False, excused=False, guessed=False, cohort=tuple(cohort), exemplar=Exemplar(number % 3, f"id{number}"), turns=1, headroom=ends,
     )  # fmt: skip
 
 
@@ -173,3 +173,19 @@ def test_a_conversation_is_in_every_slice_that_any_of_its_turns_is_in():
             docket.enter(compared(number, lane=lane, conversation_id="talk", cohort={"intent": intent}))
     docket.finish()
     assert docket.verdict(now=None).slices_examined == 2
+
+
+def test_the_worst_pairs_are_shown_first():
+    every = [
+        replace(it, severity=3 if number in (70, 90) and it.lane == "candidate" else 1)
+        for number in range(100)
+        for it in pair(number, side(escalates=True), side(), cohort={"language": "da"})
+    ]
+    docket = Docket(gate())
+    for comparison in every:
+        docket.enter(comparison)
+    docket.finish()
+    verdict = docket.verdict(now=None)
+    severe = {it.comparison_id for it in every if it.severity == 3}
+    for shown in (verdict.slices[0].exemplars, verdict.metrics[0].exemplars):
+        assert set(shown[:2]) == severe
