@@ -179,8 +179,8 @@ class FigureReader:
         of = rf"(?: (?:of )?(?:an?|the)(?= (?:{alternation(words.units)})(?!\w)))?"
         yield _OPEN, rf"(?:(?P<count>{count})[ -])?(?P<part>half)(?!\w){of}(?:{unit})?", self._part
         yield _OPEN, rf"(?P<count>{count})[ -](?P<part>{part})(?!\w){of}(?:{unit})?", self._part
-        yield _OPEN, rf"(?P<said>{alternation(words.small)})(?:{self._scale})?(?:{unit})?", self._word
         yield _OPEN, rf"(?P<said>{alternation(words.places)})", self._place
+        yield _OPEN, rf"(?P<said>{alternation(words.small)})(?:{self._scale})?(?:{unit})?", self._word
         yield _OPEN, rf"(?P<said>{alternation(words.decades)})", self._decade
         yield _OPEN, rf"(?P<said>{alternation(words.ones)})(?:{unit})?", self._one
         yield _OPEN, rf"(?P<said>{alternation(self._alone(words.weekdays))})", self._weekday
