@@ -1,8 +1,8 @@
-"""Claims as readers labelled them: in answers of many trades, in sentences by pattern, and over recorded conversations.
+"""Claims as a reader labelled them: in answers of many trades, in sentences by pattern, and over recorded conversations.
 
-Of the 153 answers of `claims-corpus.yaml` that readers say claim a completed action, 139 are flagged when their writes
+Of the 153 answers of `claims-corpus.yaml` that one reader says claim a completed action, 139 are flagged when their writes
 are taken away or fail and production's answer stands beside them (0.91), 115 by themselves (0.75). The goal of 0.95 is
-for claims that the detector finds at all (`test_claims_corpus.py`); of those that readers find, it is missed. Before
+for claims that the detector finds at all (`test_claims_corpus.py`); of those that a reader finds, it is missed. Before
 "money" (what sends it pays), labels ("Order 12: cancelled") and "initiated" were added it was 133: the misses showed
 what was wanting. The 14 that are left, by reason:
 
@@ -192,7 +192,7 @@ def test_the_labelled_answers_are_those_that_chance_drew(name):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_of_claims_that_readers_find_most_are_caught_when_their_writes_are_gone(labelled, change):
+def test_of_claims_that_a_reader_finds_most_are_caught_when_their_writes_are_gone(labelled, change):
     claiming = [answer for answer, claims in labelled if claims]
     assert len(claiming) >= 150
     assert sum(is_caught(answer, CHANGES[change]) for answer in claiming) >= 0.90 * len(claiming)
@@ -203,7 +203,7 @@ def test_most_of_them_are_caught_without_production_to_compare_with(labelled):
     assert sum(bool(unsupported(without_writes(answer.side), answer)) for answer in claiming) >= 0.73 * len(claiming)
 
 
-def test_answers_in_which_readers_find_no_claim_are_never_flagged(labelled):
+def test_answers_in_which_a_reader_finds_no_claim_are_never_flagged(labelled):
     silent = [answer for answer, claims in labelled if not claims]
     assert silent
     assert not any(is_caught(answer, change) for answer in silent for change in CHANGES.values())
