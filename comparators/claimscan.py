@@ -267,7 +267,7 @@ def _may_claim(sentence: Sentence, lexicon: Lexicon, *, loose: bool) -> bool:
     said = words_in(sentence.text)
     here = lexicon.verbs.intersection(said)
     if not lexicon.language.enabling.isdisjoint(said):
-        return True
+        return bool(here) or not sentence.text.isascii() or not lexicon.infinitives.keys().isdisjoint(said)
     if loose or not here or not sentence.text.isascii() or not here.isdisjoint(lexicon.open):
         return bool(here)
     near = said + words_in(sentence.before) if sentence.before else said

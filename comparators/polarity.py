@@ -48,7 +48,7 @@ def _denies_a_word(
     return any(
         f" {denied}" in text
         for side, text in sides
-        for word in frozenset(side) - words.cues
+        for word in frozenset(side) - words.plain
         if (denied := words.positive(word))
     )
 

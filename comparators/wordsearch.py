@@ -6,9 +6,9 @@ up by its last eight characters, one machine word, in a table of hashes; what is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
@@ -25,6 +25,8 @@ MARGIN = 8
 _SPACE = 32
 #: Letters from which on a word is looked at for how it begins.
 _LONG = 6
+#: Characters read at once, so that what is worked out on the way stays in the second-level cache.
+_CHARACTERS = 1 << 18
 #: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
 _MULTIPLIER, SLOT_BITS = np.uint64(0x9E3779B97F4A7C15), 16
 
@@ -72,7 +74,7 @@ class Vocabulary:
         return table
 
     def holds(self, word: str) -> bool:
-        return word in self.words or (bool(self.beginnings) and word.startswith(self.beginnings))
+        return word in self.words or word.startswith(self.beginnings)
 
 
 def slots_of(words: Iterable[str]) -> Keys:
@@ -86,10 +88,14 @@ def _key(word: str) -> int:
 
 def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]:
     """The words of each text that the vocabulary holds, in order, as often as they occur. Linear in the texts."""
+    return [found for part in portions(texts) for found in _found(part, vocabulary)]
+
+
+def _found(texts: Sequence[str], vocabulary: Vocabulary) -> Iterator[list[str]]:
     seen = _read(texts, vocabulary)
-    words, owners = seen.words.tolist(), seen.owners
-    cuts = np.searchsorted(owners, np.arange(len(texts) + 1)).tolist()
-    return [words[start:end] for start, end in pairwise(cuts)]
+    words = seen.words.tolist()
+    cuts = np.searchsorted(seen.owners, np.arange(len(texts) + 1)).tolist()
+    return (words[start:end] for start, end in pairwise(cuts))
 
 
 def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
@@ -97,7 +103,12 @@ def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
 
     Linear in the texts, in memory as well: what is worked out on the way is several times as large as they are.
     """
-    seen = _read(texts, Vocabulary(wanted))
+    vocabulary = _vocabulary(wanted)
+    return [hits for part in portions(texts) for hits in _hits(part, vocabulary)]
+
+
+def _hits(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[Hit]]:
+    seen = _read(texts, vocabulary)
     last = np.where(seen.hits > 0, seen.starts[seen.hits - 1], 0)
     before = np.maximum(last, seen.firsts[seen.owners]) - 1
     found: list[list[Hit]] = [[] for _ in texts]
@@ -107,6 +118,24 @@ def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
     for word, owner, front, start, end, rest in zip(*(each.tolist() for each in places), strict=True):
         found[owner].append(Hit(word, seen.raw[front:start], seen.raw[end:rest]))
     return found
+
+
+def portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Runs of texts of bounded length together, or one text."""
+    first, size = 0, 0
+    for row, text in enumerate(texts):
+        size += len(text)
+        if size > _CHARACTERS and row > first:
+            yield texts[first:row]
+            first, size = row, len(text)
+    if first < len(texts):
+        yield texts[first:]
+
+
+@lru_cache(maxsize=64)
+def _vocabulary(wanted: frozenset[str]) -> Vocabulary:
+    """The same few words are looked for in batch after batch."""
+    return Vocabulary(wanted)
 
 
 class _Seen(NamedTuple):
@@ -151,10 +180,9 @@ def _words(
     same = (known[place] == keys) & (length <= MARGIN)
     words = np.where(same, names[place], "")
     others = np.flatnonzero(~same & (length >= (_LONG if vocabulary.beginnings else MARGIN + 1)))
-    for at, start, end in zip(others.tolist(), starts[others].tolist(), ends[others].tolist(), strict=True):
-        word = low[start:end].decode("ascii")
-        if vocabulary.holds(word):
-            words[at] = word
+    text, holds = low.decode("ascii"), vocabulary.holds
+    found = (text[start:end] for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True))
+    words[others] = [word if holds(word) else "" for word in found]
     return words
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparators import numbers
+from comparators import wordsearch
 from comparators.figure import DATE, NAME, TIME, WEAK, Figure, otherwise, rounded
 from comparators.numbers import counted, figures, unmatched
 from comparators.text import normalise
@@ -171,7 +171,7 @@ def is_rounded(fine: Figure, coarse: Figure) -> bool:
 def test_parts_of_a_batch_do_not_show(monkeypatch):
     texts = ["1 two 3.5", "", "x", "5%", "six hundred w-1"] * 4
     whole = figures(texts)
-    monkeypatch.setattr(numbers, "_CHARACTERS", 8)
+    monkeypatch.setattr(wordsearch, "_CHARACTERS", 8)
     assert figures(texts) == whole
 
 
