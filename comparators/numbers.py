@@ -56,9 +56,9 @@ def counted(found: Iterable[Figure]) -> list[Figure]:
 
 def _differences(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
     """Multiset differences by value and unit. Most texts that differ have no figure in common."""
-    ours, theirs = list(map(_KEY, production)), list(map(_KEY, replay))
-    if frozenset(ours).isdisjoint(theirs):
+    if frozenset(map(_KEY, production)).isdisjoint(map(_KEY, replay)):
         return list(production), list(replay)
+    ours, theirs = list(map(_KEY, production)), list(map(_KEY, replay))
     return _beyond(production, ours, theirs), _beyond(replay, theirs, ours)
 
 

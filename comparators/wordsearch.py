@@ -186,21 +186,30 @@ def _words(
     return words
 
 
+# What follows works in place where it can: new memory costs more than the sums.
+
+
 def bounds(low: bytes) -> tuple[Places, Places]:
     """Where words begin, and behind their ends. The text begins and ends with a space."""
     letter = np.frombuffer(low, np.uint8) != _SPACE
-    found = np.flatnonzero(letter[1:] != letter[:-1]) + 1
+    found = np.flatnonzero(letter[1:] != letter[:-1])
+    found += 1
     return found[::2], found[1::2]
 
 
 def tails(low: bytes, starts: Places, ends: Places) -> Keys:
     """The last letters of each word as one number, without what stands before a shorter word."""
     every = np.ndarray((len(low) - MARGIN + 1,), "<u8", buffer=low, strides=(1,))
-    foreign = np.maximum(MARGIN - (ends - starts), 0).astype(np.uint64)
-    found: Keys = every[ends - MARGIN] >> (foreign * np.uint64(8))
+    foreign = starts - ends
+    foreign += MARGIN
+    np.maximum(foreign, 0, out=foreign)
+    foreign <<= 3
+    found: Keys = every[ends - MARGIN]
+    found >>= foreign.view(np.uint64)
     return found
 
 
 def slots(keys: Keys) -> Keys:
-    found: Keys = (keys * _MULTIPLIER) >> np.uint64(64 - SLOT_BITS)
+    found: Keys = keys * _MULTIPLIER
+    found >>= np.uint64(64 - SLOT_BITS)
     return found
