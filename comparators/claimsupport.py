@@ -109,7 +109,7 @@ def is_too_long(side: ClaimSide) -> bool:
 
 def judged(side: ClaimSide, claims_of: TextClaims, lexicon: Lexicon) -> tuple[Judged, ...]:
     """The distinct claims of a side, the worse of two that say the same."""
-    if not any([answer.text in claims_of for answer in side.answers]):
+    if not [answer for answer in side.answers if answer.text in claims_of]:
         return ()
     done, past = _Done(lexicon), 0
     found: dict[frozenset[str], Judged] = {}
