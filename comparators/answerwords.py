@@ -189,6 +189,11 @@ class AnswerWords:
         return denied if len(denied) >= _SHORTEST_POSITIVE else None
 
     @cached_property
+    def plain(self) -> frozenset[str]:
+        """Cues, and telling words that deny no other word by how they begin."""
+        return self.cues | frozenset(word for word in self.telling.words if self.positive(word) is None)
+
+    @cached_property
     def _beginnings(self) -> frozenset[str]:
         return frozenset(prefix[:2] for prefix in self.opposing_prefixes)
 

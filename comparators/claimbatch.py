@@ -73,10 +73,11 @@ def _read(asked: Sequence[Asked], lexicons: Mapping[int, Lexicon]) -> list[tuple
         (sentence, reader): claims_of(sentence, lexicons[reader.lexicon], loose=reader.loose)
         for sentence, reader in distinct
     }
-    return [
-        ((text, reader), surest([claim for sentence in sentences for claim in known[sentence, reader]]))
+    claimed = [
+        ((text, reader), [claim for sentence in sentences for claim in known[sentence, reader]])
         for text, reader, sentences in told
     ]
+    return [(each, surest(claims)) for each, claims in claimed if claims]
 
 
 def _verbs(text: str, hits: Sequence[Hit], lexicon: Lexicon) -> Set[str]:

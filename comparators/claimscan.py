@@ -39,6 +39,8 @@ from comparators.wordsearch import Hit
 #: Characters of the sentence before, in which a pronoun's noun is looked for.
 _ANTECEDENT = 300
 _REFERRING = re.compile(r"\b(?:it|them|they|this|these|those|both|all)\b", re.IGNORECASE)
+#: The same where all is ASCII in lower case: `re` skips to the letters they begin with.
+_ASCII_REFERRING = re.compile(r"[itba](?<!\w[itba])(?:(?<=i)t|(?<=t)h(?:em|ey|is|ese|ose)|(?<=b)oth|(?<=a)ll)\b")
 #: Signs in which a part of a line ends, if any is there; a space says that the text goes on.
 _STOPS = (b".", b"!", b"|", b"*", b"_", b"]")
 #: What a loose claim is about.
@@ -106,8 +108,13 @@ def _telling(line: str, before: str, verbs: Set[str], language: Language) -> Ite
         if _holds(sentence, verbs):
             told = asserted(sentence, language)
             if told:
-                yield Sentence(told, before[-_ANTECEDENT:] if _REFERRING.search(told) else "")
+                yield Sentence(told, before[-_ANTECEDENT:] if before and _refers(told) else "")
         before = sentence or before
+
+
+def _refers(told: str) -> bool:
+    found = _ASCII_REFERRING.search(told.lower()) if told.isascii() else _REFERRING.search(told)
+    return found is not None
 
 
 def may_tell(hit: Hit, language: Language) -> bool:
@@ -267,7 +274,7 @@ def _may_claim(sentence: Sentence, lexicon: Lexicon, *, loose: bool) -> bool:
     said = words_in(sentence.text)
     here = lexicon.verbs.intersection(said)
     if not lexicon.language.enabling.isdisjoint(said):
-        return True
+        return bool(here) or not sentence.text.isascii() or not lexicon.infinitives.keys().isdisjoint(said)
     if loose or not here or not sentence.text.isascii() or not here.isdisjoint(lexicon.open):
         return bool(here)
     near = said + words_in(sentence.before) if sentence.before else said

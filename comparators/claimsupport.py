@@ -109,15 +109,14 @@ def is_too_long(side: ClaimSide) -> bool:
 
 def judged(side: ClaimSide, claims_of: TextClaims, lexicon: Lexicon) -> tuple[Judged, ...]:
     """The distinct claims of a side, the worse of two that say the same."""
-    said = [claims_of.get(answer.text, ()) for answer in side.answers]
-    if not any(said):
+    if not [answer for answer in side.answers if answer.text in claims_of]:
         return ()
     done, past = _Done(lexicon), 0
     found: dict[frozenset[str], Judged] = {}
-    for answer, claims in zip(side.answers, said, strict=True):
+    for answer in side.answers:
         done.add(side.deeds[past : answer.deeds])
         past = answer.deeds
-        for claim in claims:
+        for claim in claims_of.get(answer.text, ()):
             this = Judged(claim, done.verdict_of(claim))
             found[claim.tools] = max(this, found.get(claim.tools, this), key=_weight)
     return tuple(found.values())

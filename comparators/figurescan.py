@@ -89,7 +89,8 @@ class FigureScanner:
         text = joined.encode("ascii", "replace")  # one byte each, others are "?"
         classes = np.frombuffer(text.translate(_CLASSES), np.uint8)
         ends = np.flatnonzero(classes == _GAP)
-        starts = np.append(0, ends[:-1] + 1)
+        starts = np.zeros_like(ends)
+        np.add(ends[:-1], 1, out=starts[1:])
         kinds = np.zeros(len(ends), np.uint8)
         found, kind = self._words(text)
         kinds[np.searchsorted(ends, found)] = kind

@@ -12,21 +12,22 @@ Texts are expected in normal form (`text.normalise_all`): lower case, ASCII digi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from operator import attrgetter, itemgetter
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import TypeAlias
 
 from comparators.figure import FAINT, NAME, Figure, Key, kind_of, rounded, ways_to_write
 from comparators.figureread import english_reader
 from comparators.figurescan import english_scanner
+from comparators.wordsearch import portions
 
 #: Characters of an answer of which figures are read.
 MAX_CHARACTERS = 250_000
-#: Characters searched at once, which bounds memory.
-_CHARACTERS = 1 << 20
-_DECIMALS = attrgetter("decimals")
+_DECIMALS = itemgetter(2)
 #: `Key` of a figure.
 _KEY = itemgetter(0, 1)
+#: Of how many numbers of decimals there must be numbers before one can be another rounded.
+_ROUNDED_AND_EXACT = 2
 #: The figures left of each value and unit.
 _Left: TypeAlias = dict[Key, list[Figure]]
 
@@ -38,10 +39,12 @@ def unmatched(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[l
     """Figures missing from the replay and figures added by it, as multisets."""
     if production == replay:
         return [], []
+    if not production or not replay:
+        return counted(production), counted(replay)
     missing, added = _differences(production, replay)
     if missing and added:
         missing, added = _cancelled(missing, added)
-    if len(missing) != len(added) and _digits(missing) == _digits(added) != "":
+    if len(missing) != len(added) and (digits := _digits(missing)) and digits == _digits(added):
         return [], []
     return _telling(missing, added), _telling(added, missing)
 
@@ -53,9 +56,9 @@ def counted(found: Iterable[Figure]) -> list[Figure]:
 
 def _differences(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
     """Multiset differences by value and unit. Most texts that differ have no figure in common."""
-    ours, theirs = list(map(_KEY, production)), list(map(_KEY, replay))
-    if frozenset(ours).isdisjoint(theirs):
+    if frozenset(map(_KEY, production)).isdisjoint(map(_KEY, replay)):
         return list(production), list(replay)
+    ours, theirs = list(map(_KEY, production)), list(map(_KEY, replay))
     return _beyond(production, ours, theirs), _beyond(replay, theirs, ours)
 
 
@@ -77,6 +80,8 @@ def _cancelled(missing: list[Figure], added: list[Figure]) -> tuple[list[Figure]
     What is left of a value and unit stands on one side only. Values are tried in an order of their own, finest first
     where they are rounded, so that swapping the sides changes nothing.
     """
+    if _are_unlike(missing, added):
+        return missing, added
     sides = _by_key(missing), _by_key(added)
     alike = [
         (key, written)
@@ -89,11 +94,20 @@ def _cancelled(missing: list[Figure], added: list[Figure]) -> tuple[list[Figure]
         own, other = sides if key in sides[0] else sides[::-1]
         _cross_out(own[key], other[written])
     shown = sorted({decimals for _, _, decimals in (*missing, *added) if decimals < NAME}, reverse=True)
-    if len(shown) > 1:
+    if len(shown) >= _ROUNDED_AND_EXACT:
         _cancel_rounded(sides, shown)
     if sum(map(len, sides[0].values())) == len(missing):
         return missing, added
     return _kept(missing, sides[0]), _kept(added, sides[1])
+
+
+def _are_unlike(missing: Sequence[Figure], added: Sequence[Figure]) -> bool:
+    """Whether no figure is another one written otherwise, and none can be rounded: they show the same decimals."""
+    return (
+        all(map(frozenset(map(_KEY, added)).isdisjoint, map(ways_to_write, missing)))
+        and all(map(frozenset(map(_KEY, missing)).isdisjoint, map(ways_to_write, added)))
+        and sum(map(NAME.__gt__, {*map(_DECIMALS, missing), *map(_DECIMALS, added)})) < _ROUNDED_AND_EXACT
+    )
 
 
 def _by_key(found: Sequence[Figure]) -> _Left:
@@ -101,8 +115,8 @@ def _by_key(found: Sequence[Figure]) -> _Left:
     left: _Left = {}
     for figure in found:
         left.setdefault(figure[:2], []).append(figure)
-    for alike in left.values():
-        if len(alike) > 1:
+    if len(left) < len(found):
+        for alike in left.values():
             alike.sort(key=_DECIMALS)
     return left
 
@@ -152,7 +166,7 @@ def _digits(found: Sequence[Figure]) -> str:
 
 def _telling(these: list[Figure], those: list[Figure]) -> list[Figure]:
     """Without the faint ones in whose place nothing stands."""
-    if FAINT.isdisjoint(decimals for _, _, decimals in these):
+    if FAINT.isdisjoint(map(_DECIMALS, these)):
         return these
     kinds = frozenset(map(kind_of, those))
     return [figure for figure in these if figure.decimals not in FAINT or kind_of(figure) in kinds]
@@ -163,21 +177,12 @@ def _telling(these: list[Figure], those: list[Figure]) -> list[Figure]:
 
 def figures(texts: Sequence[str]) -> list[list[Figure]]:
     """The figures of each normalised text."""
+    return [found for part in portions(texts) for found in _figures_of(part)]
+
+
+def _figures_of(texts: Sequence[str]) -> list[list[Figure]]:
     result: list[list[Figure]] = [[] for _ in texts]
-    reader, scanner = english_reader(), english_scanner()
-    for first, part in _parts(texts):
-        for row, passage in scanner.passages(part):
-            result[first + row] += reader.read(passage)
+    read = english_reader().read
+    for row, passage in english_scanner().passages(texts):
+        result[row] += read(passage)
     return result
-
-
-def _parts(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    """Runs of texts of about `_CHARACTERS` characters, each with the row of its first text."""
-    first, size = 0, 0
-    for row, text in enumerate(texts):
-        size += len(text)
-        if size > _CHARACTERS and row > first:
-            yield first, texts[first:row]
-            first, size = row, len(text)
-    if first < len(texts):
-        yield first, texts[first:]

@@ -28,8 +28,10 @@ def may_turn(
     Nowhere else can a sentence be turned round, but for two that are turned in opposite directions.
     """
     return [
-        _oppose(*pair, words) or (pair[0] != pair[1] and (_weigh(*pair, words) or _denies_a_word(*pair, *both, words)))
-        for pair, both in zip(said, texts, strict=True)
+        (one != other and _weigh(one, other, words))
+        or _oppose(one, other, words)
+        or (one != other and _denies_a_word(one, other, *both, words))
+        for (one, other), both in zip(said, texts, strict=True)
     ]
 
 
@@ -47,7 +49,7 @@ def _denies_a_word(
     return any(
         f" {denied}" in text
         for side, text in sides
-        for word in frozenset(side) - words.cues
+        for word in frozenset(side) - words.plain
         if (denied := words.positive(word))
     )
 

@@ -6,9 +6,9 @@ up by its last eight characters, one machine word, in a table of hashes; what is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
@@ -25,6 +25,8 @@ MARGIN = 8
 _SPACE = 32
 #: Letters from which on a word is looked at for how it begins.
 _LONG = 6
+#: Characters read at once, so that what is worked out on the way stays in the second-level cache.
+_CHARACTERS = 1 << 18
 #: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
 _MULTIPLIER, SLOT_BITS = np.uint64(0x9E3779B97F4A7C15), 16
 
@@ -86,10 +88,14 @@ def _key(word: str) -> int:
 
 def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]:
     """The words of each text that the vocabulary holds, in order, as often as they occur. Linear in the texts."""
+    return [found for part in portions(texts) for found in _found(part, vocabulary)]
+
+
+def _found(texts: Sequence[str], vocabulary: Vocabulary) -> Iterator[list[str]]:
     seen = _read(texts, vocabulary)
-    words, owners = seen.words.tolist(), seen.owners
-    cuts = np.searchsorted(owners, np.arange(len(texts) + 1)).tolist()
-    return [words[start:end] for start, end in pairwise(cuts)]
+    words = seen.words.tolist()
+    cuts = np.searchsorted(seen.owners, np.arange(len(texts) + 1)).tolist()
+    return (words[start:end] for start, end in pairwise(cuts))
 
 
 def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
@@ -97,7 +103,12 @@ def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
 
     Linear in the texts, in memory as well: what is worked out on the way is several times as large as they are.
     """
-    seen = _read(texts, Vocabulary(wanted))
+    vocabulary = _vocabulary(wanted)
+    return [hits for part in portions(texts) for hits in _hits(part, vocabulary)]
+
+
+def _hits(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[Hit]]:
+    seen = _read(texts, vocabulary)
     last = np.where(seen.hits > 0, seen.starts[seen.hits - 1], 0)
     before = np.maximum(last, seen.firsts[seen.owners]) - 1
     found: list[list[Hit]] = [[] for _ in texts]
@@ -107,6 +118,24 @@ def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
     for word, owner, front, start, end, rest in zip(*(each.tolist() for each in places), strict=True):
         found[owner].append(Hit(word, seen.raw[front:start], seen.raw[end:rest]))
     return found
+
+
+def portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Runs of texts of bounded length together, or one text."""
+    first, size = 0, 0
+    for row, text in enumerate(texts):
+        size += len(text)
+        if size > _CHARACTERS and row > first:
+            yield texts[first:row]
+            first, size = row, len(text)
+    if first < len(texts):
+        yield texts[first:]
+
+
+@lru_cache(maxsize=64)
+def _vocabulary(wanted: frozenset[str]) -> Vocabulary:
+    """The same few words are looked for in batch after batch."""
+    return Vocabulary(wanted)
 
 
 class _Seen(NamedTuple):
@@ -151,28 +180,36 @@ def _words(
     same = (known[place] == keys) & (length <= MARGIN)
     words = np.where(same, names[place], "")
     others = np.flatnonzero(~same & (length >= (_LONG if vocabulary.beginnings else MARGIN + 1)))
-    for at, start, end in zip(others.tolist(), starts[others].tolist(), ends[others].tolist(), strict=True):
-        word = low[start:end].decode("ascii")
-        if vocabulary.holds(word):
-            words[at] = word
+    text, holds = low.decode("ascii"), vocabulary.holds
+    found = (text[start:end] for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True))
+    words[others] = [word if holds(word) else "" for word in found]
     return words
+
+
+# What follows works in place where it can: new memory costs more than the sums.
 
 
 def bounds(low: bytes) -> tuple[Places, Places]:
     """Where words begin, and behind their ends. The text begins and ends with a space."""
     letter = np.frombuffer(low, np.uint8) != _SPACE
-    found = np.flatnonzero(letter[1:] != letter[:-1]) + 1
+    found = np.flatnonzero(letter[1:] != letter[:-1])
+    found += 1
     return found[::2], found[1::2]
 
 
 def tails(low: bytes, starts: Places, ends: Places) -> Keys:
     """The last letters of each word as one number, without what stands before a shorter word."""
     every = np.ndarray((len(low) - MARGIN + 1,), "<u8", buffer=low, strides=(1,))
-    foreign = np.maximum(MARGIN - (ends - starts), 0).astype(np.uint64)
-    found: Keys = every[ends - MARGIN] >> (foreign * np.uint64(8))
+    foreign = starts - ends
+    foreign += MARGIN
+    np.maximum(foreign, 0, out=foreign)
+    foreign <<= 3
+    found: Keys = every[ends - MARGIN]
+    found >>= foreign.view(np.uint64)
     return found
 
 
 def slots(keys: Keys) -> Keys:
-    found: Keys = (keys * _MULTIPLIER) >> np.uint64(64 - SLOT_BITS)
+    found: Keys = keys * _MULTIPLIER
+    found >>= np.uint64(64 - SLOT_BITS)
     return found

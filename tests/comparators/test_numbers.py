@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparators import numbers
+from comparators import wordsearch
 from comparators.figure import DATE, NAME, TIME, WEAK, Figure, otherwise, rounded
 from comparators.figureread import english_reader
 from comparators.figurewords import english_figures
@@ -227,7 +227,7 @@ def _words(token: str) -> list[str]:
 def test_parts_of_a_batch_do_not_show(monkeypatch):
     texts = ["1 two 3.5", "", "x", "5%", "six hundred w-1"] * 4
     whole = figures(texts)
-    monkeypatch.setattr(numbers, "_CHARACTERS", 8)
+    monkeypatch.setattr(wordsearch, "_CHARACTERS", 8)
     assert figures(texts) == whole
 
 
