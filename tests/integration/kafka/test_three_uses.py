@@ -148,6 +148,9 @@ gate:
 """
 
 
+VOTED = ("id", "pairs", "mean", "unknown", "hits", "headroom", "exemplars")
+
+
 def test_run_window_and_feed_come_to_the_same_verdict(stand, model_of, bundle_of, tmp_path):
     """With a lane that plays production's own recording again; and whoever folds the topic again agrees."""
     stand.create(partitions=3)
@@ -172,9 +175,16 @@ def test_run_window_and_feed_come_to_the_same_verdict(stand, model_of, bundle_of
         (worker_run,) = runs - {by_window["run_id"]}
         eventually(lambda: said(feed, worker_run)["conversations"] == 32, 30)
         by_feed = said(feed, worker_run)
-    for verdict in (by_window["verdict"], by_feed):
-        for name in ("decision", "reasons", "metrics", "placebo", "conversations", "calibrated", "gate_sha256"):
-            assert verdict[name] == by_run["verdict"][name], name
+    for name in ("decision", "reasons", "metrics", "placebo", "conversations", "calibrated", "gate_sha256"):
+        assert by_window["verdict"][name] == by_run["verdict"][name], name
+    for name in ("decision", "conversations", "calibrated", "gate_sha256"):
+        assert by_feed[name] == by_run["verdict"][name], name
+    # A worker is never at its end: beside the same votes stands what nobody has seen yet, one record of each partition.
+    assert (by_feed["unseen"], by_run["verdict"].get("unseen", 0)) == (3, 0)
+    for ours, theirs in zip(by_feed["metrics"], by_run["verdict"]["metrics"], strict=True):
+        assert [ours.get(name) for name in VOTED] == [theirs.get(name) for name in VOTED]
+        assert ours["log_e_harm"][0] < theirs["log_e_harm"][0]
+        assert ours["log_e_safe"][1] < theirs["log_e_safe"][1]
     assert by_feed["calibrated"]
     assert [metric["pairs"] for metric in by_feed["metrics"]] == [32, 32, 32]
     told = [item["run_id"] for item in stand.of_schema(stand.verdicts, "verdict/1")]
