@@ -119,7 +119,8 @@ def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
     found = claims_of_batch(((text, reader) for reader, texts in asked.items() for text in texts), known)
     claims = [found.get(reader, {}) for reader in readers]
     return [
-        None if texts is None else _find(pair, texts, held) for pair, texts, held in zip(pairs, said, claims, strict=True)
+        None if texts is None else _find(pair, texts, held)
+        for pair, texts, held in zip(pairs, said, claims, strict=True)
     ]
 
 

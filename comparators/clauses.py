@@ -156,7 +156,7 @@ def _start_of_part(low: Sequence[str], place: int) -> int:
     """Where the part of a line begins that holds `place`; 0 is the line."""
     first = max(place - _LONGEST_CLAUSE, 0)
     at = max([first + at for at, word in enumerate(low[first:place]) if _parts(word)], default=-1)
-    return 0 if not any([word[0].isalnum() for word in low[max(at - _LONGEST_CLAUSE, 0) : at + 1]]) else at + 1
+    return 0 if not any(word[0].isalnum() for word in low[max(at - _LONGEST_CLAUSE, 0) : at + 1]) else at + 1
 
 
 def _parts(word: str) -> bool:
