@@ -181,7 +181,7 @@ class Language:
     @cached_property
     def governing(self) -> frozenset[str]:
         """What may keep a verb behind it from being asserted, or keep another word from that."""
-        return self.parting_clauses | self.reporting | self.blockers | self.complementisers | self.phrases.keys()
+        return self.parting_clauses | self.reporting | self.blockers | self.complementisers | frozenset(self.phrases)
 
     @cached_property
     def dating(self) -> frozenset[str]:
