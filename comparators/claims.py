@@ -21,7 +21,7 @@ import numpy as np
 
 from comparators.claimbatch import Reader, TextClaims, claims_of_batch
 from comparators.claimscan import Claim
-from comparators.claimsupport import ClaimSide, Deed, Judged, Verdict, is_too_long, judged
+from comparators.claimsupport import MAX_CHARS, ClaimSide, Deed, Judged, Verdict, is_too_long, judged
 from comparators.claimwords import Lexicon
 from comparators.clauses import Tier
 from comparators.language import Language
@@ -80,15 +80,14 @@ def compare_claims(pairs: Sequence[ClaimPair], *, given: Statuses | None = None)
     `claims.unsupported` counts what the replay claims without support and production does not, less what production
     so claims alone. What is only assumed is no part of it: it says how the replay was stubbed.
     """
-    wanted = [True] * len(pairs) if given is None else (given == Status.SCORED).tolist()
-    read = [pair for pair, want in zip(pairs, wanted, strict=True) if want]
-    each_read = iter(find_all(read))
-    found = [next(each_read) if want else _NOTHING for want in wanted]
-    status = np.array([_status(each) for each in found], dtype=np.uint8)
+    rows = np.arange(len(pairs)) if given is None else np.flatnonzero(given == Status.SCORED)
+    status = np.full(len(pairs), Status.NOT_APPLICABLE, np.uint8)
     values = np.zeros((len(_COUNTED), len(pairs)), np.float64)
-    for row, each in enumerate(found):
-        if each and (each.new or each.gone):
-            values[:, row] = _counts(each)
+    for row, found in zip(rows.tolist(), find_all([pairs[row] for row in rows.tolist()]), strict=True):
+        if found is not _NOTHING:
+            status[row] = _status(found)
+        if found and (found.new or found.gone):
+            values[:, row] = _counts(found)
     columns = (column(f"claims.{end}", scores, status) for end, scores in zip(_COUNTED, values, strict=True))
     return tuple(overridden(scores, given) for scores in columns)
 
@@ -109,24 +108,34 @@ def find(pair: ClaimPair) -> Findings | None:
 
 def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
     """`find` of each pair."""
-    short = [not (is_too_long(pair.production) or is_too_long(pair.replay)) for pair in pairs]
     lexicons: dict[_Lent, Lexicon] = {}
     pairs = [_lent(pair, lexicons) if pair.lexicon.generic else pair for pair in pairs]
-    readers = [Reader(id(pair.lexicon), _acted(pair)) for pair in pairs]
+    said = [_texts(pair) for pair in pairs]
+    readers = _readers(pairs)
+    asked: dict[Reader, dict[str, None]] = {reader: {} for reader in readers}
+    for reader, texts in zip(readers, said, strict=True):
+        asked[reader].update(dict.fromkeys(texts or ()))
     known = {id(pair.lexicon): pair.lexicon for pair in pairs}
-    asked = [
-        (answer.text, reader)
-        for pair, reader, each in zip(pairs, readers, short, strict=True)
-        if each
-        for side in pair[:2]
-        for answer in side.answers
-    ]
-    claims = claims_of_batch(asked, known)
-    nothing: TextClaims = {}
+    found = claims_of_batch(((text, reader) for reader, texts in asked.items() for text in texts), known)
+    claims = [found.get(reader, {}) for reader in readers]
     return [
-        _find(pair, claims.get(reader, nothing)) if each else None
-        for pair, reader, each in zip(pairs, readers, short, strict=True)
+        None if texts is None else _find(pair, texts, held)
+        for pair, texts, held in zip(pairs, said, claims, strict=True)
     ]
+
+
+def _texts(pair: ClaimPair) -> tuple[str, ...] | None:
+    """The answers of both sides; null where a side is too long to be judged."""
+    texts = tuple([answer.text for side in pair[:2] for answer in side.answers])
+    is_too_long_together = sum(map(len, texts)) > MAX_CHARS
+    return None if is_too_long_together and any(map(is_too_long, pair[:2])) else texts
+
+
+def _readers(pairs: Sequence[ClaimPair]) -> list[Reader]:
+    """What each pair is read by: mostly one and the same."""
+    kinds = [(id(pair.lexicon), _acted(pair)) for pair in pairs]
+    shared = {kind: Reader(*kind) for kind in dict.fromkeys(kinds)}
+    return [shared[kind] for kind in kinds]
 
 
 def _lent(pair: ClaimPair, lexicons: dict[_Lent, Lexicon]) -> ClaimPair:
@@ -148,10 +157,10 @@ def _acted(pair: ClaimPair) -> bool:
     return bool(pair.production.deeds or pair.replay.deeds)
 
 
-def _find(pair: ClaimPair, claims: TextClaims) -> Findings:
-    production, replay = judged(pair.production, claims, pair.lexicon), judged(pair.replay, claims, pair.lexicon)
-    if not production and not replay:
+def _find(pair: ClaimPair, texts: Sequence[str], claims: TextClaims) -> Findings:
+    if claims.keys().isdisjoint(texts):
         return _NOTHING
+    production, replay = judged(pair.production, claims, pair.lexicon), judged(pair.replay, claims, pair.lexicon)
     language = pair.lexicon.language
     return Findings(
         new=_beyond(_wanting(pair.replay, replay, production, language), production),

@@ -61,9 +61,11 @@ def form_at(clause: Clause, place: int) -> Form | None:
     """How the participle at `place` says that something is done; null if it does not."""
     low, language = clause.low, clause.language
     own = _own_form(clause, place) or _caused(clause, place) or _bare_form(clause, place)
-    head = _beyond_adverbs(low, place - 1, language)
-    if own is not None or head < 0 or low[head] not in language.coordinators:
+    if own is not None:
         return own
+    head = _beyond_adverbs(low, place - 1, language)
+    if head < 0 or low[head] not in language.coordinators:
+        return None
     verbs = (at for at in range(head - 1, max(head - _LONGEST_CLAUSE, -1), -1) if _is_verb(low[at], language))
     forms = (_own_form(clause, at) for at in verbs)
     return next((form for form in forms if form is not None), None) or _bare_before(clause, head)
@@ -112,7 +114,10 @@ def _own_form(clause: Clause, place: int) -> Form | None:
 def _caused(clause: Clause, place: int) -> Form | None:
     """Whether it is done because we had it done: "I had the order cancelled"."""
     low, language = clause.low, clause.language
-    for at in range(place - 1, max(place - 1 - _LONGEST_NOUN, 0), -1):
+    first = max(place - 1 - _LONGEST_NOUN, 0)
+    if language.causatives.isdisjoint(low[first + 1 : place]):
+        return None
+    for at in range(place - 1, first, -1):
         if low[at] in language.causatives:
             noun = low[at + 1 : place]
             ours = _is_of_self(low, at, language) or (
@@ -129,6 +134,8 @@ def _bare_form(clause: Clause, place: int) -> Form | None:
     low, language = clause.low, clause.language
     if low[place] in language.irregular.get(low[place], ()):
         return None  # "Password reset" and "Set the timer" may be anything
+    if 0 < place < len(low) - 1 and low[place - 1][0].isalnum() and low[place + 1][0].isalnum():
+        return None  # neither first nor last
     start = _start_of_part(low, place)
     if place - start > _LONGEST_CLAUSE:
         return None
@@ -148,7 +155,7 @@ def _bare_form(clause: Clause, place: int) -> Form | None:
 def _start_of_part(low: Sequence[str], place: int) -> int:
     """Where the part of a line begins that holds `place`; 0 is the line."""
     first = max(place - _LONGEST_CLAUSE, 0)
-    at = next((at for at in range(place - 1, first - 1, -1) if _parts(low[at])), -1)
+    at = max([first + at for at, word in enumerate(low[first:place]) if _parts(word)], default=-1)
     return 0 if not any(word[0].isalnum() for word in low[max(at - _LONGEST_CLAUSE, 0) : at + 1]) else at + 1
 
 
@@ -187,12 +194,7 @@ def _is_noun_alone(words: Sequence[str], language: Language) -> bool:
 
 def _is_nominal(word: str, language: Language) -> bool:
     """Whether a word can be part of a noun with its determiner: no verb, no preposition, nothing that denies."""
-    return not (
-        word in language.blockers or word in language.prepositions or word in language.others
-        or word in language.self or word in language.finite or word in language.reporting
-        or word in language.boundaries or word in language.coordinators or word in language.auxiliaries
-        or word in language.calendar or _is_verb(word, language)
-    )  # fmt: skip
+    return not (word in language.no_nouns or _is_verb(word, language))
 
 
 def _is_told_otherwise(label: Sequence[str], language: Language) -> bool:
@@ -267,9 +269,13 @@ def _is_known(clause: Clause, place: int) -> bool:
     """Whether a passive tells nothing new: a time is given ("on May 12", "two days ago"), or it is presupposed."""
     low, language = clause.low, clause.language
     after = low[place + 1 : _end_of_predicate(clause, place)]
-    dated = any(_is_dated(after[at:], language) for at in range(len(after)))
-    begins = low[_beginning(low, place, language)]
-    return dated or _is_dated(low[:3], language) or begins in language.presupposing or _is_sourced(low, language)
+    dated = any(_is_dated(after[at : at + 2], language) for at, word in enumerate(after) if word in language.dating)
+    return (
+        dated
+        or _is_dated(low[:3], language)
+        or low[_beginning(low, place, language)] in language.presupposing
+        or _is_sourced(low, language)
+    )
 
 
 def _is_dated(words: Sequence[str], language: Language) -> bool:
@@ -324,6 +330,8 @@ def _is_blocked(clause: Clause, place: int) -> bool:
     complement = False
     for at in range(place - 1, max(place - 1 - _LONGEST_CLAUSE, -1), -1):
         word = low[at]
+        if word not in language.governing:
+            continue
         if _begins_clause(low, at, language):
             return False
         if word in language.reporting or _ends_blocking_phrase(low, at, language):
@@ -360,7 +368,7 @@ def _beginning(low: Sequence[str], place: int, language: Language) -> int:
     """The first word of the clause that holds `place`."""
     last = max(place - _LONGEST_CLAUSE, 0)
     at = place - 1
-    while at >= last and not _begins_clause(low, at, language):
+    while at >= last and not (low[at] in language.parting_clauses and _begins_clause(low, at, language)):
         at -= 1
     return at + 1
 
@@ -396,13 +404,13 @@ def reach_of(clause: Clause, place: int, voice: Voice, *, previous: int, particl
     ahead = range(place + 1 + (low[place + 1 : place + 2] == [particle]), end)
     if voice is Voice.PASSIVE:
         start = _start_of_subject(low, place, previous)
-        refers = any(_stands_alone(low, at, language) for at in range(start, place)) or not start < place
+        refers = _refers(low, range(start, place), language) or not start < place
         return Reach(range(start, place), range(start, end), ahead, refers)
     window = range(max(place - _LONGEST_CLAUSE, 0), min(place + _LONGEST_CLAUSE, len(low)))
     if voice is Voice.EITHER or not ahead:
         return Reach(window, window, ahead, refers=not ahead)
     core = range(ahead.start, _end_of_object(low, ahead, language))
-    if any(_stands_alone(low, at, language) for at in core):
+    if _refers(low, core, language):
         return Reach(window, window, ahead, refers=True)
     return Reach(core or ahead, core or ahead, ahead)
 
@@ -432,6 +440,12 @@ def is_head(clause: Clause, at: int) -> bool:
 def _continues_noun(word: str, language: Language) -> bool:
     """Whether a word behind a noun, or one of its determiners, can belong to it."""
     return word[0].isalpha() and word not in language.function_words and _is_nominal(word, language)
+
+
+def _refers(low: Sequence[str], places: range, language: Language) -> bool:
+    """Whether a pronoun at some of these places stands for a noun."""
+    said = low[places.start : places.stop]
+    return not language.pronouns.isdisjoint(said) and any(_stands_alone(low, at, language) for at in places)
 
 
 def _stands_alone(low: Sequence[str], at: int, language: Language) -> bool:
@@ -464,8 +478,9 @@ def _end_of_predicate(clause: Clause, place: int) -> int:
     """Behind the last word that belongs to the verb at `place`: before a coordinated verb, or another clause."""
     low, language = clause.low, clause.language
     last = min(place + _LONGEST_CLAUSE, len(low))
-    for at in range(place + 1, last):
-        word = low[at]
+    for at, word in enumerate(low[place + 1 : last], place + 1):
+        if word not in language.parting_clauses:
+            continue
         if word in (";", ":", "|") or (word.isalpha() and word in language.boundaries):
             return at
         if at + 1 < last and word in language.coordinators and _is_verb(low[at + 1], language):

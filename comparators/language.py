@@ -163,6 +163,31 @@ class Language:
         """What may stand right before a participle that says that something is done, beside adverbs."""
         return self.auxiliaries | self.self | self.coordinators | self.succeeding
 
+    # Sets in which the words of a clause are looked up first: most are in none.
+
+    @cached_property
+    def no_nouns(self) -> frozenset[str]:
+        """What can be no part of a noun with its determiner, beside verbs."""
+        return frozenset().union(
+            self.blockers, self.prepositions, self.others, self.self, self.finite, self.reporting, self.boundaries,
+            self.coordinators, self.auxiliaries, self.calendar,
+        )  # fmt: skip
+
+    @cached_property
+    def parting_clauses(self) -> frozenset[str]:
+        """At these words a clause may end, or a predicate."""
+        return self.boundaries | self.coordinators | {"and", ";", ":", "|"}
+
+    @cached_property
+    def governing(self) -> frozenset[str]:
+        """What may keep a verb behind it from being asserted, or keep another word from that."""
+        return self.parting_clauses | self.reporting | self.blockers | self.complementisers | frozenset(self.phrases)
+
+    @cached_property
+    def dating(self) -> frozenset[str]:
+        """With these words a time before now may begin."""
+        return self.past | self.at
+
     @cached_property
     def phrases(self) -> Mapping[str, tuple[tuple[str, ...], ...]]:
         """Blocking phrases as words, by their last."""

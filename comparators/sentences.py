@@ -26,8 +26,7 @@ _TOKEN = re.compile(r"'?[^\W\d_]+|\d[\w.,:/-]*|[^\w\s]")
 #: The same where all is ASCII: `re` looks up such letters faster.
 _ASCII_TOKEN = re.compile(r"[A-Za-z]+|'[A-Za-z]*|\d[\w.,:/-]*|[^\w\s]")
 _LAST_OF_NAME = re.compile(r"(?<![^\W\d_])[^\W\d_]++(?!\w)")
-#: Other apostrophes, and stars of Markdown.
-_PLAIN = (("\u2019", "'"), ("\u2018", "'"), ("\u02bc", "'"), ("*", " "))
+_APOSTROPHES = ("\u2019", "\u2018", "\u02bc")
 LETTERS_ONLY = bytes(byte | 32 if byte < 128 and chr(byte).isalpha() else 32 for byte in range(256))
 
 _FENCE = "```"
@@ -52,11 +51,14 @@ def assertions(text: str, language: Language) -> Iterator[str]:
 
 def sentences(text: str, language: Language) -> list[str]:
     """The sentences of a text, without what they quote: there are signs in its place."""
-    for sign, plain in _PLAIN:
-        text = text.replace(sign, plain)
+    text = text.replace("*", " ")  # stars of Markdown
+    if not text.isascii():
+        for sign in _APOSTROPHES:
+            text = text.replace(sign, "'")
     if any(map(text.__contains__, _QUOTES)):
         text = _QUOTED.sub(_OMITTED, text)
-    text = _SINGLE_QUOTED.sub(_OMITTED, text)
+    if "'" in text:
+        text = _SINGLE_QUOTED.sub(_OMITTED, text)
     ends = [found.end() for found in _END.finditer(text) if not _abbreviates(text, found, language)]
     return [text[start:end].strip() for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
 

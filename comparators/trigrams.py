@@ -23,8 +23,9 @@ BUCKETS = 1024
 #: Odd random multipliers of a multilinear hash modulo 2**32; its top bits are the bucket.
 _FACTORS = tuple(np.uint32(factor) for factor in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D))
 _SHIFT = np.uint32(32 - 10)
-#: Pairs counted at once: 2 x 64 tables of 1,024 counters stay in the second-level cache.
-_PAIRS = 64
+#: Pairs counted at once: 2 x 32 tables of 1,024 counters stay in the second-level cache, and in memory that the process
+#: keeps: what is larger is handed back to the system, and every page of it is cleared anew for the next ones.
+_PAIRS = 32
 #: Characters counted at once, which bounds the memory a long text takes.
 _CHARACTERS = 1 << 18
 

@@ -25,8 +25,9 @@ MARGIN = 8
 _SPACE = 32
 #: Letters from which on a word is looked at for how it begins.
 _LONG = 6
-#: Characters read at once, so that what is worked out on the way stays in the second-level cache.
-_CHARACTERS = 1 << 18
+#: Characters read at once, so that what is worked out on the way stays in the second-level cache, and in memory that
+#: the process keeps: larger arrays are handed back to the system, and every page is cleared anew for the next ones.
+_CHARACTERS = 1 << 15
 #: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
 _MULTIPLIER, SLOT_BITS = np.uint64(0x9E3779B97F4A7C15), 16
 
