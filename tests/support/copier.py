@@ -153,8 +153,11 @@ class Bouncer:
     def workers(self, start: Callable[[int], Member], members: list[Member], done: Callable[[], bool]) -> None:
         while not done():
             number = self._chance.randrange(len(members))
-            # A killed member keeps its partitions until its session ends: without this, nobody would ever work.
+            # A killed member keeps its partitions until its session ends: without this, nobody would ever work. And
+            # one that is still starting has nothing to put in order: SIGTERM just ends it.
             self._until(lambda one=members[number]: one.events("assigned"), _JOINED_WITHIN_SECONDS, done)
+            if not members[number].events("assigned"):
+                continue
             self._pause(1.0, 4.0, done)
             if self.kind is signal.SIGTERM:
                 members[number].terminate()
