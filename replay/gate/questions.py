@@ -12,6 +12,9 @@ from replay.gate.config import Gate, Kind, Metric
 from replay.gate.signals import Signal
 from replay.gate.turns import Bounds
 
+#: The kind of what must never happen.
+NEVER: Kind = "zero_tolerance"
+
 
 class Terms(NamedTuple):
     """What some metrics of one kind say, float64[metrics]; 0 where a kind has no use for it."""
@@ -65,13 +68,21 @@ DIFFERENCES: Mapping[Kind, Difference] = {
     "paired_exceedance": _exceeds,
     "paired_mean_capped": _capped,
     "paired_sign": _larger,
-    "zero_tolerance": _net,
+    NEVER: _net,
 }
+
+
+class Yardstick(NamedTuple):
+    """What a candidate is held against, as bounds of signals; and what it is where an event must never happen."""
+
+    usual: Bounds
+    never: Bounds
 
 
 class _Group(NamedTuple):
     """The metrics of one kind: their places among all, and those of their signals."""
 
+    kind: Kind
     difference: Difference
     metrics: Ints
     signals: Ints
@@ -92,18 +103,19 @@ class Questions:
         self.places: Ints = np.array([names.index(metric.measured) for metric in gate.metrics], np.int64)
         asked = [signals[place] for place in self.places]
         self.conditional = _flags(signal.conditional for signal in asked)
-        self.never = _flags(metric.kind == "zero_tolerance" for metric in gate.metrics)
+        self.never = _flags(metric.kind == NEVER for metric in gate.metrics)
         self.timed = _flags(signal.is_timed for signal in asked)
         self.own = _flags(signal.of_production is not None for signal in asked)
         self.repeated = self.own & _flags(signal.nature != "quantity" for signal in asked)
         self._groups = [self._group(kind, gate.metrics) for kind in dict.fromkeys(it.kind for it in gate.metrics)]
 
-    def between(self, ours: Bounds, theirs: Bounds) -> Bounds:
+    def between(self, ours: Bounds, theirs: Yardstick) -> Bounds:
         """Both ends of each difference, from the bounds of signals, float64[arms, metrics]."""
         shape = (len(ours.low), len(self.places))
         found = Bounds(np.zeros(shape), np.zeros(shape))
         for group in self._groups:
-            (best, worst), (least, most) = (side.of(group.signals) for side in (ours, theirs))
+            against = theirs.never if group.kind == NEVER else theirs.usual
+            (best, worst), (least, most) = (side.of(group.signals) for side in (ours, against))
             found.low[:, group.metrics] = group.difference(group.terms, best, most)
             found.high[:, group.metrics] = group.difference(group.terms, worst, least)
         return found
@@ -111,7 +123,7 @@ class Questions:
     def _group(self, kind: Kind, metrics: Sequence[Metric]) -> _Group:
         places = np.flatnonzero([metric.kind == kind for metric in metrics])
         terms = Terms.of([metric for metric in metrics if metric.kind == kind])
-        return _Group(DIFFERENCES[kind], places, self.places[places], terms)
+        return _Group(kind, DIFFERENCES[kind], places, self.places[places], terms)
 
 
 def _flags(found: Iterable[bool]) -> Bools:

@@ -16,7 +16,7 @@ import numpy as np
 from comparators.spec import Bools, Floats, Ints
 from replay.gate.ballot import MOST_SEVERE
 from replay.gate.config import Gate
-from replay.gate.questions import Questions
+from replay.gate.questions import Questions, Yardstick
 from replay.gate.signals import Signal, signal_of
 from replay.gate.turns import ABSENT, Ballots, Bounds, Rows, Sides, Turn, failure_of, turns_of
 
@@ -121,8 +121,9 @@ class _Count:
 
     def votes(self) -> list[Vote]:
         sides = self._rows.by_arm()
-        difference, open_yet = self._difference(sides, sides.ours)
-        headroom, _ = self._difference(sides, self._rows.at_worst())
+        yardstick = self._yardstick(sides)
+        difference, open_yet = self._difference(sides.ours, yardstick)
+        headroom, _ = self._difference(self._rows.at_worst(), yardstick)
         guessed, excused = self._any(_is_guessed), self._any(_is_excused)
         marks = (
             difference.valid & open_yet & ~(guessed | excused)[:, np.newaxis],
@@ -141,16 +142,18 @@ class _Count:
 
     # -- against what -----------------------------------------------------------------------------------------------
 
-    def _difference(self, sides: Sides, ours: Bounds) -> tuple[Ends, Bools]:
-        """A candidate against the lane, else against production, and what must never happen against its absence.
-
-        The mean over all samples; and where none of them has measured it. A conversation that was not drawn for the
-        lane has no say where the lane is the measure.
-        """
+    def _yardstick(self, sides: Sides) -> Yardstick:
+        """The lane; without one production, and for what must never happen its absence."""
         laned = np.repeat(self._laned, self._samples)
-        found = self._questions.between(ours, _either(laned, sides.theirs, sides.served))
-        alone = self._questions.between(ours, _either(laned, sides.theirs, _nothing(sides.served)))
-        found = Bounds(*(np.where(self._questions.never, *ends) for ends in zip(alone, found, strict=True)))
+        none = Bounds(*(np.zeros_like(end) for end in sides.served))
+        return Yardstick(_either(laned, sides.theirs, sides.served), _either(laned, sides.theirs, none))
+
+    def _difference(self, ours: Bounds, yardstick: Yardstick) -> tuple[Ends, Bools]:
+        """The mean over all samples; and where none of them has measured it.
+
+        A conversation that was not drawn for the lane has no say where the lane is the measure.
+        """
+        found = self._questions.between(ours, yardstick)
         counts = self._rows.any_of_arm(~self._rows.flag(_is_alike))[:, np.newaxis]
         low, high = (np.where(counts, end, 0.0) for end in found)
         valid = self._asked & (self._laned[:, np.newaxis] | self._can_do_without())
@@ -169,9 +172,8 @@ class _Count:
         """
         twice = self._samples > 1
         one, other = self._first, self._first + twice
-        found = self._questions.between(
-            sides.theirs.of_arms(one), _either(twice, sides.theirs.of_arms(other), sides.served.of_arms(one))
-        )
+        twin = _either(twice, sides.theirs.of_arms(other), sides.served.of_arms(one))
+        found = self._questions.between(sides.theirs.of_arms(one), Yardstick(twin, twin))
         failed = self._rows.any_of_arm(self._rows.flag(_has_failed_there))
         usable = self._laned & ~failed[one] & ~failed[other]
         comparable = np.where(twice[:, np.newaxis], ~self._questions.never, self._questions.repeated)
@@ -205,10 +207,6 @@ def _one_by_one(votes: Ends) -> Iterator[Ends]:
 def _either(first: Bools, one: Bounds, other: Bounds) -> Bounds:
     chosen = first[:, np.newaxis]
     return Bounds(np.where(chosen, one.low, other.low), np.where(chosen, one.high, other.high))
-
-
-def _nothing(like: Bounds) -> Bounds:
-    return Bounds(np.zeros_like(like.low), np.zeros_like(like.high))
 
 
 def _is_guessed(turn: Turn) -> bool:
