@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence, Set
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -75,6 +75,11 @@ class Conduct(NamedTuple):
     answers: Sequence[str]
 
 
+#: The ways to miss an expectation: something was left out (not done or not told), or done beyond it. A call with a
+#: wrong argument is both.
+Way: TypeAlias = Literal["omitted", "exceeded"]
+
+
 class Shortfall(NamedTuple):
     """What keeps an expectation from being met; all empty = it is met."""
 
@@ -82,9 +87,18 @@ class Shortfall(NamedTuple):
     extra: tuple[CallEvent, ...]
     untold: tuple[str, ...]
 
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """In which ways it is missed, in this order; none = it is met."""
+        held: tuple[tuple[Way, bool], ...] = (
+            ("omitted", bool(self.missing or self.untold)),
+            ("exceeded", bool(self.extra)),
+        )
+        return tuple(way for way, holds in held if holds)
+
 
 def is_met(expectation: Expectation, conduct: Conduct) -> bool:
-    return not any(shortfall(expectation, conduct))
+    return not shortfall(expectation, conduct).ways
 
 
 def compare_expected(

@@ -103,6 +103,7 @@ class Side(Record, frozen=True, kw_only=True):
     """What one side did. `answer` null = none was produced.
 
     `expected`: whether it came to the outcome that the trace names; null = it names none, or it cannot be told.
+    `missed_by`: in which ways it did not, "omitted" (not done, or not told) and "exceeded" (done beyond it).
     """
 
     answer: str | None = None
@@ -119,6 +120,7 @@ class Side(Record, frozen=True, kw_only=True):
     model_latency_ns: int | None = None
     ttft_ns: int | None = None
     expected: bool | None = None
+    missed_by: tuple[str, ...] = ()
     earlier: str | None = None
     """An answer before the last one of a recorded conversation, in which something is claimed that was not done."""
 

@@ -20,13 +20,13 @@ from comparators.steps import Slowest, slowest_steps
 from replay.comparison import Comparison, Coverage, Score, Side, SlowestStep, Source, replace
 from replay.contract import Tooling
 from replay.execution import Attempt, Plan
-from replay.expected import recorded_outcome
+from replay.expected import recorded_misses
 from replay.findings import claiming_answer, flags_of
 from replay.grade import FAITHFUL
 from replay.measures import decisions_of, measure, read_answers
 from replay.planning import Planner
 from replay.record_size import fit
-from replay.sides import Pair, production_side, recorded_pair, replay_side, replayed_pair
+from replay.sides import Pair, production_side, recorded_pair, replay_side, replayed_pair, with_outcome
 from replay.trace import Trace
 
 
@@ -121,7 +121,7 @@ class Comparer:
     def _unpaired(self, plan: Plan) -> Side:
         """Production's side where no replay came to an end: how it fared is known all the same."""
         side = production_side(plan.trace, plan.tooling, self.planner.baseline.prices)
-        return structs.replace(side, expected=recorded_outcome(plan.trace, plan.tooling))
+        return with_outcome(side, recorded_misses(plan.trace, plan.tooling))
 
 
 def compare_recordings(

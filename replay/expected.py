@@ -15,10 +15,10 @@ other, and hostile: one that cannot be read costs a score and never the trace.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from comparators.calls import CallEvent, Effect
-from comparators.expected import Conduct, Expectation, ExpectedCall, explain_expected, is_met
+from comparators.expected import Conduct, Expectation, ExpectedCall, Way, explain_expected, shortfall
 from comparators.spec import Evidence, Status
 from replay.contract import Tooling
 from replay.errors import RecordError
@@ -33,6 +33,10 @@ MAX_OUTPUTS = 100
 MAX_OUTPUT_CHARS = 10_000
 #: Longer conversations are not searched for what was to be told.
 MAX_TOLD_CHARS = 1_000_000
+
+
+#: The ways in which an expectation was missed; none = it was met.
+Missed: TypeAlias = tuple[Way, ...]
 
 
 class Unreadable(NamedTuple):
@@ -50,12 +54,13 @@ class Examined(NamedTuple):
     applicable: bool = True
 
     @property
-    def production_met(self) -> bool | None:
-        return self._met(self.production)
+    def production_missed(self) -> Missed | None:
+        """In which ways production missed it; null where that cannot be told, or nothing is expected."""
+        return self._missed(self.production)
 
     @property
-    def replay_met(self) -> bool | None:
-        return self._met(self.replay)
+    def replay_missed(self) -> Missed | None:
+        return self._missed(self.replay)
 
     @property
     def status(self) -> Status:
@@ -72,10 +77,10 @@ class Examined(NamedTuple):
             return (Evidence("outcome_unknown", removed=NOT_IN_FULL),)
         return explain_expected(self.expectation, self.replay)
 
-    def _met(self, conduct: Conduct | None) -> bool | None:
+    def _missed(self, conduct: Conduct | None) -> Missed | None:
         if not isinstance(self.expectation, Expectation) or conduct is None:
             return None
-        return is_met(self.expectation, conduct)
+        return shortfall(self.expectation, conduct).ways
 
 
 #: Nothing is expected.
@@ -104,12 +109,12 @@ def replayed_exam(
     return Examined(expectation, production, _replayed_conduct(trace, taken, answer, tooling))
 
 
-def recorded_outcome(trace: Trace, tooling: Tooling) -> bool | None:
-    """Whether a recording met its own expectation; null when there is none or it cannot be told."""
+def recorded_misses(trace: Trace, tooling: Tooling) -> Missed | None:
+    """In which ways a recording missed its own expectation; null when there is none or it cannot be told."""
     expectation = expectation_of(trace.expected, tooling)
     if not isinstance(expectation, Expectation):
         return None
-    return Examined(expectation, recorded_conduct(trace, tooling)).production_met
+    return Examined(expectation, recorded_conduct(trace, tooling)).production_missed
 
 
 # -- the expectation --------------------------------------------------------------------------------------------

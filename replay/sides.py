@@ -22,7 +22,7 @@ from replay.comparison import CallRecord, Divergence, Side
 from replay.contract import Entity, ReadCall, Tooling
 from replay.deeds import conversation_claims, recorded_claims, replayed_claims
 from replay.execution import Attempt, Plan, Taken, add_usage
-from replay.expected import NOT_EXAMINED, Examined, recorded_exam, replayed_exam
+from replay.expected import NOT_EXAMINED, Examined, Missed, recorded_exam, replayed_exam
 from replay.grounds import recorded_grounds, replayed_grounds
 from replay.policy import Decision, DecisionName
 from replay.prices import Prices, total_cost
@@ -97,8 +97,8 @@ def replayed_pair(plan: Plan, attempt: Attempt, *, baseline_prices: Prices | Non
     ours = _recorded_views(plan.trace, steps, plan.tooling)
     theirs = [_taken_view(taken) for taken in attempt.taken]
     return Pair(
-        production=_judged(production_side(plan.trace, plan.tooling, baseline_prices), exam.production_met),
-        replay=_judged(replay_side(attempt), None if stopped else exam.replay_met),
+        production=with_outcome(production_side(plan.trace, plan.tooling, baseline_prices), exam.production_missed),
+        replay=with_outcome(replay_side(attempt), None if stopped else exam.replay_missed),
         calls=CallPair(
             tuple(_production_events(steps, plan.tooling, by_step=forced)),
             tuple(_replay_events(attempt.taken, plan.tooling, by_step=forced)),
@@ -129,8 +129,8 @@ def recorded_pair(production: Trace, candidate: Trace, tooling: Tooling) -> Pair
     exam = recorded_exam(production, candidate, tooling)
     views = _recorded_views(production, ours, tooling), _recorded_views(candidate, theirs, tooling)
     return Pair(
-        production=_judged(production_side(production, tooling, None), exam.production_met),
-        replay=_judged(production_side(candidate, tooling, None), exam.replay_met),
+        production=with_outcome(production_side(production, tooling, None), exam.production_missed),
+        replay=with_outcome(production_side(candidate, tooling, None), exam.replay_missed),
         calls=CallPair(
             tuple(_production_events(ours, tooling, by_step=False)),
             tuple(_production_events(theirs, tooling, by_step=False)),
@@ -191,8 +191,9 @@ def replay_side(attempt: Attempt) -> Side:
     )
 
 
-def _judged(side: Side, met: bool | None) -> Side:
-    return structs.replace(side, expected=met)
+def with_outcome(side: Side, missed: Missed | None) -> Side:
+    """A side held to what was expected; null = it cannot be told."""
+    return side if missed is None else structs.replace(side, expected=not missed, missed_by=missed)
 
 
 def first_divergence(production: Sequence[StepView], replay: Sequence[StepView]) -> Divergence | None:

@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from math import exp, isfinite
 from typing import Literal, NamedTuple, TypeAlias
 
+from comparators.expected import Way
 from comparators.spec import DIMENSION, Status
 from replay.comparison import Comparison, Side
 from replay.gate.burden import EVENTS, STAFF_MINUTES, staff_minutes
@@ -133,6 +134,16 @@ def _misses(side: Side) -> float | None:
     return None if side.expected is None else float(not side.expected)
 
 
+def _misses_by(way: Way) -> Callable[[Side], float | None]:
+    """Unknown in records that say that it was missed and not how."""
+
+    def missed(side: Side) -> float | None:
+        is_known = side.expected or (side.expected is False and side.missed_by)
+        return float(way in side.missed_by) if is_known else None
+
+    return missed
+
+
 def _milliseconds(side: Side) -> float | None:
     """Inside the model: tools are answered from recordings, in no time."""
     return None if side.model_latency_ns is None else side.model_latency_ns / _MS_NS
@@ -187,8 +198,13 @@ SIGNALS: Mapping[str, Signal] = {
         *(_event(name, *event) for name, event in EVENTS.items()),
         _both("no_answer", "event", "gives neither an answer nor a hand-over", _is_silent),
         _both("failed_calls", "event", "calls a tool that fails", _fails),
-        _both("expected_failed", "event", "misses the outcome that its trace says is expected", _misses)._replace(
-            asks="an expected outcome"
+        *(
+            _both(name, "event", words, missed)._replace(asks="an expected outcome")
+            for name, words, missed in (
+                ("expected_failed", "misses the outcome that its trace says is expected", _misses),
+                ("expected_omitted", "leaves out what its trace says is expected", _misses_by("omitted")),
+                ("expected_exceeded", "does more than its trace says is expected", _misses_by("exceeded")),
+            )
         ),
         _both("latency_ms", "quantity", "time inside the model", _milliseconds, "ms"),
         _both("first_token_ms", "quantity", "time to the first token", _first_token, "ms"),

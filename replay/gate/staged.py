@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import log
 from typing import TypeAlias
 
+from comparators.expected import Way
 from comparators.spec import DIMENSION
 from replay.comparison import CallRecord, Comparison, Coverage, Disposition, Flag, Lane, Mode, Score, Side, Source, Unit
 from replay.severity import RULE_WORDS
@@ -33,6 +34,7 @@ class _Draft:
     flags: list[Flag] = field(default_factory=list)
     side: dict[str, object] = field(default_factory=lambda: {"answer": "done"})
     stance: list[str] = field(default_factory=list)
+    missed_by: list[str] = field(default_factory=list)
     severity: int = 0
 
     def call(self, effect: str, outcome: str) -> None:
@@ -49,7 +51,8 @@ class _Draft:
         self.stance.append(stance)
 
     def as_side(self) -> Side:
-        return Side(calls=tuple(self.calls), stance=tuple(sorted(self.stance)), **self.side)  # type: ignore[arg-type]  # by name, from the table below
+        told = {"calls": tuple(self.calls), "stance": tuple(sorted(self.stance)), "missed_by": tuple(self.missed_by)}
+        return Side(**told, **self.side)  # type: ignore[arg-type]  # by name, from the table below
 
     def flag(self, rule: str) -> None:
         self.flags.append(Flag(rule=rule, severity=3))
@@ -122,6 +125,21 @@ def _mismatch(draft: _Draft, value: float | None) -> None:
     draft.scores.setdefault("tools.handoff", Score(status="not_applicable"))
 
 
+def _outcome(draft: _Draft, failed: float | None) -> None:
+    draft.side["expected"] = None if failed is None else not failed
+    if failed:
+        draft.missed_by.append("otherwise")
+
+
+def _missed_by(way: Way) -> Callable[[_Draft, float | None], None]:
+    def written(draft: _Draft, value: float | None) -> None:
+        if value:
+            draft.missed_by.append(way)
+        draft.side["expected"] = None if value is None else draft.side.get("expected", True) and not value
+
+    return written
+
+
 def _quantity(name: str, write: Callable[[float], object]) -> Callable[[_Draft, float | None], None]:
     return lambda draft, value: draft.side.update({name: None if value is None else write(value)})
 
@@ -148,7 +166,9 @@ _WRITE: Mapping[str, Callable[[_Draft, float | None], None]] = {
     "unsafe_action": _if_it_happened(lambda draft: draft.flag("guard_loosened")),
     "false_claim": _if_it_happened(lambda draft: draft.flag("claim_without_write")),
     "severe": _if_it_happened(lambda draft: setattr(draft, "severity", 3)),
-    "expected_failed": _quantity("expected", lambda failed: not failed),
+    "expected_failed": _outcome,
+    "expected_omitted": _missed_by("omitted"),
+    "expected_exceeded": _missed_by("exceeded"),
     "tool_mismatch": _mismatch,
     "answer_distance": lambda draft, value: draft.score("answer.lexical", value),
     "verbosity": lambda draft, value: draft.score("answer.length", None if value is None else _log_ratio(value)),

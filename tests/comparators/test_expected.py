@@ -82,6 +82,26 @@ def test_what_meets_an_expectation(expected, made, is_as_expected):
     assert met(wanted, *made) is is_as_expected
 
 
+@pytest.mark.parametrize(
+    ("expected", "made", "ways"),
+    [
+        ((PAY,), (PAY,), ()),
+        ((PAY, WIPE), (PAY,), ("omitted",)),
+        ((PAY,), (PAY, WIPE), ("exceeded",)),
+        ((PAY,), (WIPE,), ("omitted", "exceeded")),
+        ((PAY,), (write("pay", to="a", sum=6),), ("omitted", "exceeded")),  # a wrong argument is both
+        ((PAY,), (write("pay", of=FAILED, to="a", sum=5),), ("omitted",)),
+        ((), (WIPE,), ("exceeded",)),
+    ],
+)
+def test_what_was_left_out_and_what_was_done_beyond_are_told_apart(expected, made, ways):
+    assert shortfall(Expectation(wants(*expected)), Conduct(made, ())).ways == ways
+
+
+def test_what_was_not_told_was_left_out():
+    assert shortfall(Expectation((), ("1250",)), Conduct((WIPE,), ("Done.",))).ways == ("omitted", "exceeded")
+
+
 def test_nothing_said_about_actions_allows_any():
     assert met(None, WIPE, PAY)
 

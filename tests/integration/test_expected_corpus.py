@@ -26,7 +26,7 @@ from consumers.toolsets import load_toolsets
 from processes import CORPUS
 from replay.bundle_infer import contracts_of
 from replay.contract import Tooling
-from replay.expected import recorded_outcome
+from replay.expected import recorded_misses
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,6 @@ def test_labels_and_expectations(corpus, agreed):
     traces = [conversation.trace for found in recording.by_key.values() for conversation in found]
     contracts = contracts_of(traces, load_toolsets(None, beside=path))
     tooling = Tooling(contracts, contracts)
-    assert Counter((trace.labels["task_success"], recorded_outcome(trace, tooling)) for trace in traces) == agreed
+    missed = [recorded_misses(trace, tooling) for trace in traces]
+    assert None not in missed
+    assert Counter((trace.labels["task_success"], not ways) for trace, ways in zip(traces, missed, strict=True)) == agreed

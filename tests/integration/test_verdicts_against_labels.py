@@ -1,27 +1,20 @@
-"""Where a gate that sees expectations promotes what a benchmark's labels call worse, and why: pair by pair.
+"""Expectations in the gate and a benchmark's labels: no release that its labels call clearly worse is promoted.
 
-Asked of 63 ordered pairs of releases whose labelled success is 20 points worse or more: AgentDojo banking, resampled as
-in `test_verdicts_resampled`, nothing but `expected_failed` in the gate, contracts as `compare` infers them. Scored by
-the labels all 63 are rolled back; scored by expectations, 34, and 22 are promoted. They measure two things here. Of what
-a candidate loses by its labels, an expectation does not see
+Asked of the 63 ordered pairs of releases whose labelled success is 20 points worse or more: AgentDojo banking, resampled
+as in `test_verdicts_resampled`, nothing but expectations in the gate. What was left out and what was done beyond are two
+metrics there. One number for both nets them: a release that no longer pays an attacker then makes good that it forgets
+the user's task, and 22 of the 63 are promoted (the control). Told apart, and with the contracts that the owner of these
+tools would write, all 63 are rolled back.
 
-* `path`: what production had missed already, on another path to the same end: another date, or values given back as
-  they were. A contract that ignores those, as the owner of these tools would write it, takes this away;
-* `attack`: what production had missed already because it paid the attacker, too, which a task's label leaves out. There
-  the label is wrong about harm and the expectation right;
-* `untold`: what neither missed, because no output is named that was to be told;
-* `other`: what production had missed already in any other way: a payment made thirteen times over, a write left out.
-
-What a candidate gains by its expectation, mostly attackers that it does not pay, is `regained` and set against what it
-loses: a gate holds the mean. With such a contract, and a label that counts a payment to the attacker as harm, no pair is
-promoted. The table shows every one that is without, so that there can not be more of them unseen.
+With contracts as `compare` infers them every argument counts, and some pairs are promoted: production had missed the same
+requests already, on another path to the same end (another date, or values given back as they were). The table shows each
+of them, so that there can not be more of them unseen.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from itertools import permutations
-from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -34,43 +27,32 @@ from consumers.toolsets import load_toolsets
 from processes import CORPUS
 from replay.bundle_infer import contracts_of
 from replay.contract import ArgumentRule, Tooling
-from replay.expected import recorded_outcome
+from replay.expected import recorded_misses
 from resampled import CLEAR, MARGIN, Resampled
 
 BANKING = CORPUS / "agentdojo-banking.jsonl.gz"
 #: What the owner of these tools would say: the subject of a payment, its date and what is given back as it was mean
 #: nothing here. That is what the checks of the benchmark's own tasks leave out.
 MEANINGLESS = ("subject", "date", "recurring", "first_name", "last_name")
+APART, NETTED = ("expected_omitted", "expected_exceeded"), ("expected_failed",)
 
 
 class Fared(NamedTuple):
-    """How one release fared, bool[32], in one order of requests.
+    """How one release fared, in one order of requests.
 
-    `failed` by the label, `missed` by its expectation, `missed_lax` by the owner's contracts; `attacked`: it did what an
-    attacker asked for.
+    `failed`, bool[32]: by the label; `attacked`: it did what an attacker asked for. By its expectation, bool[2, 32],
+    what it left out and what it did beyond: `inferred` by contracts that `compare` infers, `owned` by the owner's.
     """
 
     failed: np.ndarray
     attacked: np.ndarray
-    missed: np.ndarray
-    missed_lax: np.ndarray
+    inferred: np.ndarray
+    owned: np.ndarray
 
     @property
     def harmed(self) -> np.ndarray:
         """Failed, or attacked: the label that knows both."""
         return self.failed | self.attacked
-
-
-class Lost(NamedTuple):
-    """Requests that a candidate loses by its label, by what an expectation makes of each; `regained` by expectation."""
-
-    lost: int
-    seen: int
-    path: int
-    attack: int
-    other: int
-    untold: int
-    regained: int
 
 
 @pytest.fixture(scope="module")
@@ -81,140 +63,124 @@ def releases():
         for it in recording.by_key[key]:
             by_release.setdefault(it.bundle.rpartition("/")[2], []).append(it.trace)
     assert [len(traces) for traces in by_release.values()] == [32] * 17
-    contracts = contracts_of([trace for traces in by_release.values() for trace in traces], load_toolsets(None, beside=str(BANKING)))
+    every = [trace for traces in by_release.values() for trace in traces]
+    contracts = contracts_of(every, load_toolsets(None, beside=str(BANKING)))
     ignored = {"arguments": {name: ArgumentRule(ignore=True) for name in MEANINGLESS}}
-    lax = {name: contract.model_copy(update=ignored) for name, contract in contracts.items()}
-    toolings = [Tooling(it, it) for it in (contracts, lax)]
+    owned = {name: contract.model_copy(update=ignored) for name, contract in contracts.items()}
     return {
         name: Fared(
             np.array([not it.labels["task_success"] for it in traces]),
             np.array([bool(it.labels["attack_succeeded"]) for it in traces]),
-            *(np.array([not recorded_outcome(it, tooling) for it in traces]) for tooling in toolings),
+            *(missed(traces, Tooling(it, it)) for it in (contracts, owned)),
         )
         for name, traces in by_release.items()
     }
 
 
-def clearly_worse(releases, of):
-    """Ordered pairs of which the candidate is 20 points worse or more."""
-    return [pair for pair in permutations(releases, 2) if of(releases[pair[1]]).mean() - of(releases[pair[0]]).mean() >= CLEAR]
+def missed(traces, tooling):
+    """bool[2, traces]: what was left out, and what was done beyond."""
+    ways = [recorded_misses(it, tooling) for it in traces]
+    return np.array([[way in found for found in ways] for way in ("omitted", "exceeded")])
 
 
-def decisions(releases, pairs, of):
+@pytest.fixture(scope="module")
+def pairs(releases):
+    """Ordered pairs of which the candidate is labelled 20 points worse or more."""
+    worse = [it for it in permutations(releases, 2) if points(releases, it, "failed") >= 100 * CLEAR]
+    assert len(worse) == 63
+    return worse
+
+
+def points(releases, pair, of) -> float:
+    """A gap in points, above 0 = the candidate is worse."""
+    baseline, candidate = (getattr(releases[name], of) for name in pair)
+    return 100 * float(candidate.mean() - baseline.mean())
+
+
+def decisions(releases, pairs, of, signals=APART, **metric):
+    judge = Resampled(*signals, **metric)
+    one = signals == NETTED
+    seen = {name: (getattr(it, of).any(axis=0) if one else getattr(it, of)).astype(float) for name, it in releases.items()}
+    return {pair: judge.decision(*(seen[name] for name in pair)) for pair in pairs}
+
+
+def test_no_pair_that_is_labelled_clearly_worse_is_promoted(releases, pairs):
+    assert Counter(decisions(releases, pairs, "owned").values()) == {"roll_back": 63}
+
+
+def test_identical_releases_are_promoted(releases):
+    same = [(name, name) for name in releases]
+    for of in ("owned", "inferred"):
+        assert set(decisions(releases, same, of).values()) == {"promote"}
+
+
+def test_control_a_gate_that_tolerates_nearly_everything_promotes_what_is_worse(releases, pairs):
+    assert set(decisions(releases, pairs[::7], "owned", margin=0.99).values()) == {"promote"}
+
+
+def test_control_scored_by_the_label_itself_all_63_are_rolled_back(releases, pairs):
     judge = Resampled()
-    return {pair: judge.decision(*(of(releases[name]).astype(float) for name in pair)) for pair in pairs}
+    fared = {name: it.failed.astype(float) for name, it in releases.items()}
+    assert {judge.decision(*(fared[name] for name in pair)) for pair in pairs} == {"roll_back"}
 
 
-def account(baseline: Fared, candidate: Fared) -> Lost:
-    lost = candidate.failed & ~baseline.failed
-    before = lost & baseline.missed
-    by_path = before & ~baseline.missed_lax
-    by_attack = before & ~by_path & baseline.attacked
-    within = lost & ~baseline.missed
-    return Lost(*(int(it.sum()) for it in (
-        lost, within & candidate.missed, by_path, by_attack, before & ~by_path & ~by_attack, within & ~candidate.missed,
-        baseline.missed & ~candidate.missed,
-    )))  # fmt: skip
+@pytest.mark.parametrize(("of", "promoted"), [("inferred", 22), ("owned", 9)])
+def test_control_one_number_for_both_ways_nets_them_and_promotes(releases, pairs, of, promoted):
+    assert Counter(decisions(releases, pairs, of, NETTED).values())["promote"] == promoted
 
 
-FAILED, HARMED, MISSED, MISSED_LAX = map(attrgetter, ("failed", "harmed", "missed", "missed_lax"))
+# -- contracts as they are inferred ----------------------------------------------------------------------------------------
 
-# -- the literal question -------------------------------------------------------------------------------------------------
+GPT4 = "gpt-4-0125-preview"
 
 
-class Promoted(NamedTuple):
-    """Gaps in points, above 0 = the candidate is worse: by the label, by one that counts attacks, by expectation."""
+class Hidden(NamedTuple):
+    """Gaps in points by the label, and by what was left out, by inferred and by the owner's contracts; requests lost by
+    the label, and those of them that production had left out already, on another path.
+    """
 
     by_label: int
-    with_attacks: int
-    by_expectation: int
-    of_32: Lost
+    inferred: int
+    owned: int
+    lost: int
+    by_path: int
 
 
-GPT4, GPT4O = "gpt-4-0125-preview", "gpt-4o-2024-05-13"
-DETECTOR, REPEAT, SPOTLIGHT = (f"{GPT4O}-{defence}" for defence in ("transformers_pi_detector", "repeat_user_prompt", "spotlighting_with_delimiting"))
-
-#: Every pair that is promoted, and why: `Lost` is lost, seen, path, attack, other, untold; regained.
+#: Every pair that is promoted with inferred contracts, and why.
 PROMOTED = {
-    ("gemini-1.5-pro-002", "gemini-1.5-flash-002"): Promoted(22, 12, 3, Lost(9, 1, 4, 2, 0, 2, 1)),
-    (GPT4, "claude-3-haiku-20240307"): Promoted(28, -3, -12, Lost(13, 2, 4, 6, 0, 1, 6)),
-    (GPT4, "claude-3-sonnet-20240229"): Promoted(22, 3, -9, Lost(11, 1, 4, 5, 0, 1, 4)),
-    (GPT4, "command-r"): Promoted(38, 6, -3, Lost(12, 1, 5, 5, 0, 1, 3)),
-    (GPT4, "command-r-plus"): Promoted(31, 0, -6, Lost(14, 2, 4, 7, 0, 1, 4)),
-    (GPT4, "gemini-1.5-flash-001"): Promoted(25, -3, -9, Lost(12, 0, 5, 5, 0, 2, 4)),
-    (GPT4, "gemini-1.5-flash-002"): Promoted(31, 0, -16, Lost(14, 0, 5, 7, 0, 2, 6)),
-    (GPT4, DETECTOR): Promoted(28, -3, -19, Lost(13, 0, 4, 7, 0, 2, 6)),
-    (GPT4, "gpt-4o-mini-2024-07-18"): Promoted(22, 3, -9, Lost(8, 0, 3, 4, 0, 1, 3)),
-    (GPT4, "meta-llama_Llama-3-70b-chat-hf"): Promoted(25, 0, -9, Lost(12, 0, 4, 7, 0, 1, 3)),
-    (REPEAT, "gemini-1.5-flash-002"): Promoted(50, 28, 0, Lost(17, 2, 5, 5, 2, 3, 3)),
-    (REPEAT, "gemini-1.5-pro-002"): Promoted(28, 16, -3, Lost(11, 1, 3, 3, 3, 1, 4)),
-    (REPEAT, DETECTOR): Promoted(47, 25, -3, Lost(16, 2, 4, 5, 2, 3, 3)),
-    (SPOTLIGHT, "claude-3-haiku-20240307"): Promoted(41, 12, -3, Lost(14, 4, 5, 5, 0, 0, 5)),
-    (SPOTLIGHT, "claude-3-opus-20240229"): Promoted(25, -3, 0, Lost(8, 3, 2, 3, 0, 0, 4)),
-    (SPOTLIGHT, "claude-3-sonnet-20240229"): Promoted(34, 19, 0, Lost(12, 2, 5, 3, 2, 0, 2)),
-    (SPOTLIGHT, "gemini-1.5-flash-001"): Promoted(38, 12, 0, Lost(13, 2, 6, 4, 0, 1, 3)),
-    (SPOTLIGHT, "gemini-1.5-flash-002"): Promoted(44, 16, -6, Lost(15, 2, 6, 6, 0, 1, 5)),
-    (SPOTLIGHT, "gemini-1.5-pro-002"): Promoted(22, 3, -9, Lost(10, 1, 4, 3, 2, 0, 5)),
-    (SPOTLIGHT, DETECTOR): Promoted(41, 12, -9, Lost(14, 2, 5, 6, 0, 1, 5)),
-    (SPOTLIGHT, "gpt-4o-mini-2024-07-18"): Promoted(34, 19, 0, Lost(13, 2, 5, 4, 2, 0, 3)),
-    (SPOTLIGHT, "meta-llama_Llama-3-70b-chat-hf"): Promoted(38, 16, 0, Lost(13, 1, 5, 6, 0, 1, 1)),
-}  # fmt: skip
+    (GPT4, "claude-3-sonnet-20240229"): Hidden(22, -3, 25, 11, 8),
+    (GPT4, "gpt-4o-2024-05-13-transformers_pi_detector"): Hidden(28, 3, 34, 13, 8),
+    (GPT4, "gpt-4o-mini-2024-07-18"): Hidden(22, 0, 19, 8, 6),
+    (GPT4, "meta-llama_Llama-3-70b-chat-hf"): Hidden(25, 3, 34, 12, 8),
+}
 
 
-def points(releases, pair, of) -> int:
-    return round(100 * (of(releases[pair[1]]).mean() - of(releases[pair[0]]).mean()))
+def hidden(releases, pair) -> Hidden:
+    baseline, candidate = (releases[name] for name in pair)
+    lost = candidate.failed & ~baseline.failed
+    omitted = [[getattr(it, of)[0] for it in (baseline, candidate)] for of in ("inferred", "owned")]
+    (before, _), (before_owned, _) = omitted
+    return Hidden(
+        round(points(releases, pair, "failed")),
+        *(round(100 * float(after.mean() - earlier.mean())) for earlier, after in omitted),
+        int(lost.sum()),
+        int((lost & before & ~before_owned).sum()),
+    )
 
 
-def test_of_63_labelled_gaps_expectations_promote_these_22_and_no_others(releases):
-    pairs = clearly_worse(releases, FAILED)
-    decided = decisions(releases, pairs, MISSED)
-    assert Counter(decided.values()) == {"roll_back": 34, "promote": 22, "hold": 7}
-    promoted = [pair for pair in pairs if decided[pair] == "promote"]
-    assert {
-        pair: Promoted(*(points(releases, pair, of) for of in (FAILED, HARMED, MISSED)), account(*(releases[name] for name in pair)))
-        for pair in promoted
-    } == PROMOTED
+def test_with_inferred_contracts_these_4_are_promoted_and_no_others(releases, pairs):
+    decided = decisions(releases, pairs, "inferred")
+    assert Counter(decided.values()) == {"roll_back": 55, "promote": 4, "hold": 4}
+    assert {pair: hidden(releases, pair) for pair, decision in decided.items() if decision == "promote"} == PROMOTED
 
 
 @pytest.mark.parametrize("pair", PROMOTED, ids=" > ".join)
-def test_each_has_its_reason(pair):
-    """What was lost is seen or hidden in a way that has a name, most of it is hidden, and the score has no gap."""
-    it = PROMOTED[pair].of_32
-    assert it.lost == it.seen + it.path + it.attack + it.other + it.untold
-    assert it.path + it.attack > max(it.seen, it.other + it.untold)
-    assert PROMOTED[pair].by_expectation < 100 * MARGIN < 100 * CLEAR <= PROMOTED[pair].by_label
+def test_they_are_because_production_took_another_path(pair):
+    it = PROMOTED[pair]
+    assert it.inferred < 100 * MARGIN < it.owned
+    assert 2 * it.by_path > it.lost
 
 
-def test_control_scored_by_the_labels_all_63_are_rolled_back(releases):
-    """So that it is two scores that differ, and not a gate that sleeps."""
-    assert Counter(decisions(releases, clearly_worse(releases, FAILED), FAILED).values()) == {"roll_back": 63}
-
-
-# -- each of the two reasons taken away ------------------------------------------------------------------------------------
-
-
-def test_where_attacks_count_as_harm_4_of_44_are_promoted_and_all_by_the_path(releases):
-    pairs = clearly_worse(releases, HARMED)
-    decided = decisions(releases, pairs, MISSED)
-    assert Counter(decided.values()) == {"roll_back": 35, "hold": 5, "promote": 4}
-    promoted = [pair for pair in pairs if decided[pair] == "promote"]
-    assert "promote" not in decisions(releases, promoted, MISSED_LAX).values()
-
-
-def test_with_the_owners_contracts_9_of_63_are_promoted_and_all_by_attacks(releases):
-    decided = decisions(releases, clearly_worse(releases, FAILED), MISSED_LAX)
-    assert Counter(decided.values()) == {"roll_back": 47, "promote": 9, "hold": 7}
-    assert all(points(releases, pair, HARMED) < 100 * CLEAR for pair, decision in decided.items() if decision == "promote")
-
-
-def test_with_both_none_is_promoted(releases):
-    assert Counter(decisions(releases, clearly_worse(releases, HARMED), MISSED_LAX).values()) == {"roll_back": 41, "hold": 3}
-
-
-def test_why_an_expectation_is_missed_where_the_label_is_content(releases):
-    """The figures of `test_expected_corpus`: by the path, by an attack, and all."""
-    apart = [it.missed & ~it.failed for it in releases.values()]
-    each = list(zip(apart, releases.values(), strict=True))
-    path = sum(int((one & ~it.missed_lax).sum()) for one, it in each)
-    attack = sum(int((one & it.missed_lax & it.attacked).sum()) for one, it in each)
-    assert (path, attack, int(np.sum(apart))) == (52, 45, 153)
+def test_where_a_payment_to_the_attacker_counts_as_harm_none_is_promoted_either(releases):
+    worse = [it for it in permutations(releases, 2) if points(releases, it, "harmed") >= 100 * CLEAR]
+    assert Counter(decisions(releases, worse, "owned").values()) == {"roll_back": 44}

@@ -20,22 +20,28 @@ DRAWS = np.random.default_rng(20240507).integers(0, 32, DRAWN)
 MARGIN, CLEAR = 0.05, 0.20
 PASSES = {"id": "expected_failed", "kind": "paired_binary", "margin": MARGIN}
 
-#: Whether the bundle in production failed, and whether the candidate did.
-Fared = tuple[float, float]
+#: What the bundle in production missed of one conversation, signal by signal, and what the candidate did.
+Fared = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def enter(docket: Docket, number: int, fared: Fared) -> None:
     """Both lanes of one conversation."""
-    served, replayed = ({"expected_failed": failed} for failed in fared)
+    served, replayed = (dict(zip(docket.gate.signals, missed, strict=True)) for missed in fared)
     docket.enter(staged(number, "candidate", replayed, production=served))
     docket.enter(staged(number, "baseline", served))
+
+
+def drawn(baseline: np.ndarray, candidate: np.ndarray) -> list[Fared]:
+    """How every drawn conversation went: of failures, float64[32] or float64[signals, 32], one per request."""
+    served, replayed = (np.atleast_2d(side)[:, DRAWS].T.tolist() for side in (baseline, candidate))
+    return [(tuple(one), tuple(other)) for one, other in zip(served, replayed, strict=True)]
 
 
 def one_by_one(baseline: np.ndarray, candidate: np.ndarray, the_gate: Gate) -> Verdict:
     """All drawn conversations through one docket."""
     docket = Docket(the_gate)
-    for number, request in enumerate(DRAWS):
-        enter(docket, number, (float(baseline[request]), float(candidate[request])))
+    for number, fared in enumerate(drawn(baseline, candidate)):
+        enter(docket, number, fared)
     docket.finish()
     return docket.verdict(now=None)
 
@@ -46,14 +52,15 @@ class Resampled:
     by doubling.
     """
 
-    def __init__(self, **metric: object) -> None:
-        self.gate = gate({**PASSES, **metric})
+    def __init__(self, *signals: str, **metric: object) -> None:
+        metrics = [PASSES | metric | {"id": signal} for signal in signals or (PASSES["id"],)]
+        self.gate = gate(*metrics)
         self._copies = lru_cache(maxsize=None)(self._made)
 
     def verdict(self, baseline: np.ndarray, candidate: np.ndarray) -> Verdict:
-        """Of failures, float64[32] each, one per request."""
+        """Of failures, float64[32] or float64[signals, 32], one per request."""
         docket = Docket(self.gate)
-        kinds = Counter(zip(baseline[DRAWS].tolist(), candidate[DRAWS].tolist(), strict=True))
+        kinds = Counter(drawn(baseline, candidate))
         enter(docket, 0, first := next(iter(kinds)))
         docket.finish()
         kinds[first] -= 1

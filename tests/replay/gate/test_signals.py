@@ -12,7 +12,7 @@ from comparators.answerbatch import AnswerBatch
 from comparators.answers import compare_answers
 from comparators.answerwords import english_answers
 from judged import compared, gate, pair
-from replay.comparison import Score, replace
+from replay.comparison import Score, Side, replace
 from replay.errors import BundleError
 from replay.gate.ballot import ballot_of
 from replay.gate.config import gate_from
@@ -51,6 +51,26 @@ def test_it_is_judged_net_of_the_baselines_replay():
     for theirs, expected in ((scored(1.0), 0), (scored(-1.0), 1 - exp(-1.0))):
         ballots = [ballot_of(it, box.signals) for it in (scored(1.0), replace(pair(1)[1], scores=theirs.scores))]
         assert box.count(ballots).difference.high[0] == pytest.approx(expected)
+
+
+OMITTED, EXCEEDED, FAILED = map(signal_of, ("expected_omitted", "expected_exceeded", "expected_failed"))
+
+
+@pytest.mark.parametrize(
+    ("side", "failed", "omitted", "exceeded"),
+    [
+        (Side(), None, None, None),  # nothing was expected
+        (Side(expected=True), 0, 0, 0),
+        (Side(expected=False, missed_by=("omitted",)), 1, 1, 0),
+        (Side(expected=False, missed_by=("exceeded",)), 1, 0, 1),
+        (Side(expected=False, missed_by=("omitted", "exceeded")), 1, 1, 1),
+        (Side(expected=False), 1, None, None),  # as records say that were written before these words
+    ],
+)
+def test_an_expected_outcome_is_missed_in_two_ways(side, failed, omitted, exceeded):
+    served, replayed = compared(1, production=side), compared(1, replay=side)
+    for signal, found in ((FAILED, failed), (OMITTED, omitted), (EXCEEDED, exceeded)):
+        assert (signal.of_production(served), signal.of_replay(replayed)) == (found, found)
 
 
 def test_length_alone_never_decides():
