@@ -16,7 +16,7 @@ from replay.verdict import Verdict
 
 DRAWN = 4_000
 #: Which of the 32 requests each conversation is.
-DRAWS = np.random.default_rng(20240507).integers(0, 32, DRAWN)
+DRAWS = np.random.default_rng(20240507).integers(0, 32, DRAWN).tolist()
 MARGIN, CLEAR = 0.05, 0.20
 PASSES = {"id": "expected_failed", "kind": "paired_binary", "margin": MARGIN}
 
@@ -31,17 +31,18 @@ def enter(docket: Docket, number: int, fared: Fared) -> None:
     docket.enter(staged(number, "baseline", served))
 
 
-def drawn(baseline: np.ndarray, candidate: np.ndarray) -> list[Fared]:
-    """How every drawn conversation went: of failures, float64[32] or float64[signals, 32], one per request."""
-    served, replayed = (np.atleast_2d(side)[:, DRAWS].T.tolist() for side in (baseline, candidate))
+def by_request(baseline: np.ndarray, candidate: np.ndarray) -> list[Fared]:
+    """How each request goes: of failures, float64[32] or float64[signals, 32]."""
+    served, replayed = (np.atleast_2d(side).T.tolist() for side in (baseline, candidate))
     return [(tuple(one), tuple(other)) for one, other in zip(served, replayed, strict=True)]
 
 
 def one_by_one(baseline: np.ndarray, candidate: np.ndarray, the_gate: Gate) -> Verdict:
     """All drawn conversations through one docket."""
     docket = Docket(the_gate)
-    for number, fared in enumerate(drawn(baseline, candidate)):
-        enter(docket, number, fared)
+    fared = by_request(baseline, candidate)
+    for number, request in enumerate(DRAWS):
+        enter(docket, number, fared[request])
     docket.finish()
     return docket.verdict(now=None)
 
@@ -60,7 +61,8 @@ class Resampled:
     def verdict(self, baseline: np.ndarray, candidate: np.ndarray) -> Verdict:
         """Of failures, float64[32] or float64[signals, 32], one per request."""
         docket = Docket(self.gate)
-        kinds = Counter(drawn(baseline, candidate))
+        fared = by_request(baseline, candidate)
+        kinds = Counter(fared[request] for request in DRAWS)
         enter(docket, 0, first := next(iter(kinds)))
         docket.finish()
         kinds[first] -= 1
