@@ -6,6 +6,7 @@ of their lower quantiles is the lower quantile of the mixture. What is said here
 looks earlier, too, can only find more.
 
 An assumption is a float64[2 STEPS + 1] of shares that add up to 1: how often each difference of `SCALE` is expected.
+`unseen` differences more are under way while a test is looked at, and count as what proves least.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from math import log, sqrt
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,29 +25,38 @@ from comparators.spec import Floats
 _FOREVER = 10**9
 
 
-def pairs_to_certify(shares: Floats, margin: float, alpha: float, power: float) -> int | None:
+class _Test(NamedTuple):
+    """What a bettor gains by each difference, and the difference by which the least is gained."""
+
+    gain: Callable[[Floats], Floats]
+    worst: float
+
+
+def pairs_to_certify(shares: Floats, margin: float, alpha: float, power: float, *, unseen: int = 0) -> int | None:
     """After how many pairs the mean is proved to be below `margin`, with a chance of `power` in [0.5, 1).
 
     Null when a billion would not do.
     """
 
     def suffice(pairs: int) -> bool:
-        return _likely(shares, _safe(margin), pairs, power) >= log(1.0 / alpha)
+        return _likely(shares, _safe(margin), pairs, power, unseen) >= log(1.0 / alpha)
 
     return bisect_left(range(_FOREVER), True, key=suffice) if suffice(_FOREVER) else None
 
 
-def certifiable_after(shares: Floats, pairs: int, alpha: float, power: float) -> float | None:
+def certifiable_after(shares: Floats, pairs: int, alpha: float, power: float, *, unseen: int = 0) -> float | None:
     """The smallest margin that will be certified after so many pairs, a multiple of 1 / STEPS; null if none below 1."""
 
     def suffice(step: int) -> bool:
-        return _likely(shares, _safe(step / STEPS), pairs, power) >= log(1.0 / alpha)
+        return _likely(shares, _safe(step / STEPS), pairs, power, unseen) >= log(1.0 / alpha)
 
     found = bisect_left(range(1, STEPS), True, key=suffice) + 1
     return found / STEPS if found < STEPS else None
 
 
-def detectable_after(shares: Floats, margin: float, pairs: int, alpha: float, power: float) -> float | None:
+def detectable_after(
+    shares: Floats, margin: float, pairs: int, alpha: float, power: float, *, unseen: int = 0
+) -> float | None:
     """The smallest mean that will be proved to be above `margin`, when it comes of a share of pairs that turn worst."""
 
     def worse(step: int) -> Floats:
@@ -54,26 +65,27 @@ def detectable_after(shares: Floats, margin: float, pairs: int, alpha: float, po
         return mixed
 
     def suffice(step: int) -> bool:
-        return _likely(worse(step), _harm(margin), pairs, power) >= log(1.0 / alpha)
+        return _likely(worse(step), _harm(margin), pairs, power, unseen) >= log(1.0 / alpha)
 
     found = bisect_left(range(STEPS + 1), True, key=suffice)
     return round(float(worse(found) @ SCALE), 9) if found <= STEPS else None
 
 
-def _safe(margin: float) -> Callable[[Floats], Floats]:
-    return lambda values: (margin - values) / (1.0 - margin)
+def _safe(margin: float) -> _Test:
+    return _Test(lambda values: (margin - values) / (1.0 - margin), worst=1.0)
 
 
-def _harm(margin: float) -> Callable[[Floats], Floats]:
-    return lambda values: (values - margin) / (1.0 + margin)
+def _harm(margin: float) -> _Test:
+    return _Test(lambda values: (values - margin) / (1.0 + margin), worst=-1.0)
 
 
-def _likely(shares: Floats, gain: Callable[[Floats], Floats], pairs: int, power: float) -> float:
+def _likely(shares: Floats, test: _Test, pairs: int, power: float, unseen: int) -> float:
     """What the log of the e-value will reach with a chance of `power`."""
     held = np.flatnonzero(shares)
-    logs, often = np.log1p(np.outer(BETS, gain(SCALE[held]))), shares[held]
+    logs, often = np.log1p(np.outer(BETS, test.gain(SCALE[held]))), shares[held]
     means = logs @ often
     spread = np.sqrt(np.maximum(logs**2 @ often - means**2, 0.0))
-    wealth = pairs * means - NormalDist().inv_cdf(power) * sqrt(pairs) * spread
+    at_stake = unseen * np.log1p(BETS * test.gain(np.array([test.worst])))
+    wealth = pairs * means - NormalDist().inv_cdf(power) * sqrt(pairs) * spread + at_stake
     most = float(wealth.max())
     return most + log(float(np.exp(wealth - most).mean()))

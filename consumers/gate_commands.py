@@ -23,7 +23,7 @@ def plan(arguments: argparse.Namespace) -> int:
     """Exit code 3 when a metric that votes could never be certified within the plan."""
     gate = _gate(arguments)
     seen = None if arguments.results is None else _seen(Path(arguments.results), gate)
-    found = plan_of(gate, seen)
+    found = plan_of(gate, seen, arguments.partitions)
     usd = arguments.usd_per_conversation or (None if seen is None else seen.usd_per_pair)
     price = _Price(arguments.pairs_per_day, usd)
     print_json(_plan_json(found, price)) if arguments.json else print_lines(_plan_lines(found, price))
@@ -75,6 +75,8 @@ def _plan_lines(found: Plan, price: _Price) -> Iterator[str]:
         yield _row(planned)
     if found.pairs is not None:
         yield "  " + _cost(found.pairs, price)
+    if found.partitions:
+        yield f"  of {found.partitions:,} partitions the next conversation is under way and counts as what proves least"
     yield "  certifiable: the smallest margin; detectable: the smallest difference that is rolled back;"
     yield "  half, likely: pairs that suffice in half of all runs, and in as many as the promise needs"
     yield from (f"  note: {note}" for note in found.notes)
@@ -127,6 +129,7 @@ def _plan_json(found: Plan, price: _Price) -> Json:
         "gate_sha256": found.gate.digest,
         "max_pairs": found.gate.max_pairs,
         "power": POWER,
+        "partitions": found.partitions,
         "pairs": found.pairs,
         "days": price.days(found.pairs),
         "usd": price.usd(found.pairs),

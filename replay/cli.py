@@ -184,6 +184,9 @@ def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     _gate_argument(parser)
     parser.add_argument("--results", metavar="DIR", help="an earlier run: how far its lane is from itself, its cost")
+    parser.add_argument(
+        "--partitions", type=_count, default=0, metavar="N", help="of the topic, if a feed is to say it meanwhile"
+    )
     parser.add_argument("--pairs-per-day", type=_amount, metavar="N", help="conversations in both lanes")
     parser.add_argument("--usd-per-conversation", type=_amount, metavar="X", help="both lanes (default: that of DIR)")
 

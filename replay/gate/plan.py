@@ -43,12 +43,16 @@ class MetricPlan(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """`power`: the chance with which each metric must be certified, so that all of them are with `POWER`."""
+    """`power`: the chance with which each metric must be certified, so that all of them are with `POWER`.
+
+    `partitions`: of how many the next conversation is still under way when the verdict is due; 0 = none.
+    """
 
     gate: Gate
     metrics: tuple[MetricPlan, ...]
     power: float
     seen: Earlier | None = None
+    partitions: int = 0
 
     @property
     def pairs(self) -> int | None:
@@ -68,14 +72,14 @@ class Plan(NamedTuple):
         return tuple(note for planned in self.metrics for note in _notes(planned.metric, self.seen))
 
 
-def plan_of(gate: Gate, seen: Earlier | None = None) -> Plan:
-    """Plan a gate; `seen` is what the comparisons of an earlier run came to."""
+def plan_of(gate: Gate, seen: Earlier | None = None, partitions: int = 0) -> Plan:
+    """Plan a gate; `seen` is what the comparisons of an earlier run came to, `partitions` as in `Plan`."""
     voting = [metric for metric in gate.metrics if metric.votes]
     weights = sum(metric.weight for metric in voting)
     power = 1.0 - (1.0 - POWER) / len(voting)
     given = [assumed(gate, row, seen) for row in range(len(gate.metrics))]
-    planned = tuple(_planned(gate, *it, power, weights) for it in zip(gate.metrics, given, strict=True))
-    return Plan(gate, planned, power, seen)
+    planned = tuple(_planned(gate, *it, power, weights, unseen=partitions) for it in zip(gate.metrics, given, strict=True))
+    return Plan(gate, planned, power, seen, partitions)
 
 
 def hopeless(gate: Gate) -> tuple[Reason, ...]:
@@ -88,20 +92,23 @@ def hopeless(gate: Gate) -> tuple[Reason, ...]:
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _planned(gate: Gate, metric: Metric, given: Assumed, power: float, weights: float) -> MetricPlan:
+def _planned(
+    gate: Gate, metric: Metric, given: Assumed, power: float, weights: float, *, unseen: int = 0
+) -> MetricPlan:
     shares, alpha, margin = given.shares, gate.alpha, metric.tolerated
     weight = metric.weight / weights if metric.votes else 1.0
     absolute = metric.rel_margin is None
-    certifiable = certifiable_after(shares, gate.max_pairs, alpha.promote, power) if absolute else None
+    smallest = certifiable_after(shares, gate.max_pairs, alpha.promote, power, unseen=unseen)
+    certifiable = smallest if absolute else None
     if not metric.has_margin:
         return MetricPlan(metric, given, certifiable, None, None, None)
     return MetricPlan(
         metric,
         given,
         certifiable=certifiable,
-        detectable=detectable_after(shares, margin, gate.max_pairs, alpha.rollback * weight, power),
-        expected_pairs=pairs_to_certify(shares, margin, alpha.promote, 0.5),
-        likely_pairs=pairs_to_certify(shares, margin, alpha.promote, power),
+        detectable=detectable_after(shares, margin, gate.max_pairs, alpha.rollback * weight, power, unseen=unseen),
+        expected_pairs=pairs_to_certify(shares, margin, alpha.promote, 0.5, unseen=unseen),
+        likely_pairs=pairs_to_certify(shares, margin, alpha.promote, power, unseen=unseen),
     )
 
 
@@ -148,7 +155,7 @@ def _guessed(seen: Earlier) -> str:
 def _settled_pairs(plan: Plan, planned: MetricPlan) -> int | None:
     """What would be needed if nothing had to be guessed."""
     shares, margin = planned.assumed.settled, planned.metric.tolerated
-    return pairs_to_certify(shares, margin, plan.gate.alpha.promote, plan.power)
+    return pairs_to_certify(shares, margin, plan.gate.alpha.promote, plan.power, unseen=plan.partitions)
 
 
 def _suffices(pairs: int | None, gate: Gate) -> bool:

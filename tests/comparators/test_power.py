@@ -21,11 +21,12 @@ def shares(differences):
     return found
 
 
-def kept(given, pairs, gain, needed, seed=1):
-    """In how many of `RUNS` simulated runs of so many pairs the evidence suffices."""
-    counts = np.random.default_rng(seed).multinomial(pairs, given, size=RUNS)
+def kept(given, pairs, gain, needed, *, under_way=()):
+    """In how many of `RUNS` simulated runs of so many pairs, and the differences `under_way`, the evidence suffices."""
+    counts = np.random.default_rng(1).multinomial(pairs, given, size=RUNS)
     held = np.flatnonzero(given)
     wealth = counts[:, held] @ np.log1p(np.outer(BETS, gain(SCALE[held]))).T
+    wealth += np.log1p(np.outer(BETS, gain(np.array(under_way)))).sum(axis=1)
     return float(np.mean(np.exp(wealth).mean(axis=1) >= 1 / needed))
 
 
@@ -53,6 +54,18 @@ def test_so_many_pairs_certify_as_often_as_was_said(differences, margin, power):
     given = shares(differences)
     pairs = pairs_to_certify(given, margin, ALPHA, power)
     assert kept(given, pairs, safe(margin), ALPHA) == pytest.approx(power, abs=0.06)
+
+
+@pytest.mark.parametrize("unseen", [1, 24])
+def test_what_is_under_way_counts_as_what_proves_least(unseen):
+    given = shares({1: 0.02, -1: 0.02})
+    pairs = pairs_to_certify(given, 0.02, ALPHA, POWER, unseen=unseen)
+    assert pairs > pairs_to_certify(given, 0.02, ALPHA, POWER)
+    assert kept(given, pairs, safe(0.02), ALPHA, under_way=(1.0,) * unseen) == pytest.approx(POWER, abs=0.06)
+    least = detectable_after(given, 0.02, 3_000, ALPHA, POWER, unseen=unseen)
+    worse = given * (1 - least) + shares({1: 1}) * least
+    assert kept(worse, 3_000, harm(0.02), ALPHA, under_way=(-1.0,) * unseen) == pytest.approx(POWER, abs=0.08)
+    assert certifiable_after(given, pairs, ALPHA, POWER, unseen=unseen) == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.001])

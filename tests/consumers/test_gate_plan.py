@@ -47,6 +47,17 @@ def test_a_plan_says_pairs_days_and_money(written, capsys):
     assert "money not known" in capsys.readouterr().out
 
 
+def test_a_verdict_while_records_are_under_way_needs_more_pairs(written, capsys):
+    found = []
+    for partitions in ((), ("--partitions", "1"), ("--partitions", "24")):
+        assert main(["gate", "plan", "--gate", written(SOUND), *partitions, "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out)["pairs"])
+    assert found == sorted(set(found))
+    assert main(["gate", "plan", "--gate", written(SOUND), "--partitions", "24"]) == 0
+    assert "of 24 partitions the next conversation is under way" in capsys.readouterr().out
+    assert main(["gate", "plan", "--gate", written(SOUND), "--partitions", "400"]) == 3
+
+
 def test_a_blind_gate_is_refused_in_words(written, capsys):
     assert main(["gate", "plan", "--gate", written(BLIND)]) == 3
     assert "blind_metric [escalation]: with 1,000 pairs its margin of 0.01 can not be certified" in capsys.readouterr().out
