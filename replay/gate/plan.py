@@ -77,8 +77,8 @@ def plan_of(gate: Gate, seen: Earlier | None = None, partitions: int = 0) -> Pla
     voting = [metric for metric in gate.metrics if metric.votes]
     weights = sum(metric.weight for metric in voting)
     power = 1.0 - (1.0 - POWER) / len(voting)
-    given = [assumed(gate, row, seen) for row in range(len(gate.metrics))]
-    planned = tuple(_planned(gate, *it, power, weights, unseen=partitions) for it in zip(gate.metrics, given, strict=True))
+    each = [(metric, assumed(gate, row, seen)) for row, metric in enumerate(gate.metrics)]
+    planned = tuple(_planned(gate, *it, power, weights, unseen=partitions) for it in each)
     return Plan(gate, planned, power, seen, partitions)
 
 
