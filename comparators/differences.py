@@ -1,8 +1,8 @@
 """Paired differences as counts, and what they prove: betting e-values that may be looked at at any time.
 
 A difference lies in [-1, 1]. It is kept as how often each of 2,001 values occurred, and that is all that is ever kept:
-whole numbers, which add up to the same in any order, over any split into partitions, after any restart. Every margin
-can be asked about later.
+numbers that add up to the same in any order, over any split into partitions, after any restart. Every margin can be
+asked about later.
 
 Test. With g in 12 steps from 0.02 to 0.9 and differences d, the wealth of a bettor against "the mean is at most m" is
 the product of 1 + g (d - m) / (1 + m), and against "at least m" that of 1 + g (m - d) / (1 - m). The mean over the
@@ -12,7 +12,10 @@ The steps are fixed and never learnt from the data. So the order does not matter
 mean drifts, as long as its running average obeys the hypothesis: for a mean m_i at step i the product of
 1 + g (m_i - m) / (1 + m) is at most exp(sum of g (m_i - m) / (1 + m)), which is then at most 1.
 
-Values between two steps of the scale are rounded to the side that proves less; the caller says which that is.
+A value between two steps of the scale counts in part as one and in part as the other, so that the mean stays what it
+is. The log of either factor above is concave in d: what is shared so proves a little less than the value itself, of
+harm and of safety alike. Parts are multiples of 1 / PARTS, whose sums are exact; what is finer is rounded to the side
+that proves less, and the caller says which that is.
 """
 
 from __future__ import annotations
@@ -20,10 +23,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from math import log
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from comparators.spec import Floats, Ints
 
@@ -31,6 +33,8 @@ from comparators.spec import Floats, Ints
 STEPS = 1_000
 #: The values that are told apart, float64[2 STEPS + 1].
 SCALE: Floats = np.arange(-STEPS, STEPS + 1) / STEPS
+#: Parts of one count. Sums of so many are exact in float64 up to 2**42 counts, in any order.
+PARTS = 1 << 10
 #: Shares of the wealth that are bet, float64[12].
 BETS: Floats = np.geomspace(0.02, 0.9, 12)
 
@@ -39,32 +43,58 @@ _FOREVER = 10**9
 Side: TypeAlias = Literal["down", "up"]
 
 
-def places(differences: Floats, side: Side) -> NDArray[np.int64]:
-    """Where each difference stands on the scale. Raises `ValueError` for one beyond [-1, 1], or that is no number."""
+def places(differences: Floats, side: Side) -> Ints:
+    """The step of the scale on that side of each difference. Raises `ValueError` as `shared`."""
+    return _rounded(differences, STEPS, side) + STEPS
+
+
+def _rounded(differences: Floats, units: int, side: Side) -> Ints:
+    """In so many units per 1."""
     if not np.all(np.abs(differences) <= 1.0):
         raise ValueError("a difference is not within [-1, 1]")
-    # A hundredth of a step is rounding of the sum that made it, not a value between two steps.
-    scaled = differences * STEPS
-    to_side = np.floor(scaled + 0.01) if side == "down" else np.ceil(scaled - 0.01)
-    return to_side.astype(np.int64) + STEPS
+    # A hundredth of a unit is rounding of the sum that made it, not a value between two.
+    scaled = differences * units
+    to_side: Floats = np.floor(scaled + 0.01) if side == "down" else np.ceil(scaled - 0.01)
+    return to_side.astype(np.int64)
 
 
-def counted(differences: Floats, side: Side) -> Ints:
-    """How often each value of the scale occurs, int64[2 STEPS + 1]. Counts of two sets add up."""
-    return np.bincount(places(differences, side), minlength=2 * STEPS + 1).astype(np.int64)
+class Shared(NamedTuple):
+    """Between which steps differences lie: the one below, and the share that counts as the next one, in [0, 1)."""
+
+    below: Ints
+    beyond: Floats
 
 
-def log_e_harm(counts: Ints | Floats, margin: float) -> float:
+def shared(differences: Floats, side: Side) -> Shared:
+    """Share each difference between two steps. Raises `ValueError` for one beyond [-1, 1], or that is no number."""
+    below, parts = np.divmod(_rounded(differences, STEPS * PARTS, side) + STEPS * PARTS, PARTS)
+    return Shared(below, parts / PARTS)
+
+
+def counted(differences: Floats, side: Side) -> Floats:
+    """How often each value of the scale occurs, float64[2 STEPS + 1]. Counts of two sets add up."""
+    return tallied(shared(differences, side), 2 * STEPS + 1)
+
+
+def tallied(found: Shared, bins: int) -> Floats:
+    """Counts by step, float64[bins]."""
+    counts = np.zeros(bins + 1)
+    counts[:bins] += np.bincount(found.below, 1.0 - found.beyond, bins)
+    counts += np.bincount(found.below + 1, found.beyond, bins + 1)
+    return counts[:bins]
+
+
+def log_e_harm(counts: Floats, margin: float) -> float:
     """Log of the e-value against "the mean is at most `margin`": evidence of harm. `margin` in (-1, 1)."""
     return _log_mixture(counts, lambda values: (values - margin) / (1.0 + margin))
 
 
-def log_e_safe(counts: Ints | Floats, margin: float) -> float:
+def log_e_safe(counts: Floats, margin: float) -> float:
     """Log of the e-value against "the mean is at least `margin`": evidence of safety. `margin` in (-1, 1)."""
     return _log_mixture(counts, lambda values: (margin - values) / (1.0 - margin))
 
 
-def band(best: Ints, worst: Ints, *, harm: float, safe: float) -> tuple[float, float]:
+def band(best: Floats, worst: Floats, *, harm: float, safe: float) -> tuple[float, float]:
     """Where the mean lies at any time: below the first end with a chance of at most `harm`, above the second `safe`.
 
     Both tests inverted, so that a margin lies below the band where `log_e_harm` reaches ln 1/`harm`, and above it where
@@ -76,12 +106,12 @@ def band(best: Ints, worst: Ints, *, harm: float, safe: float) -> tuple[float, f
     return (-1.0 if low is None else low), (1.0 if high is None else high)
 
 
-def certifiable(worst: Ints, alpha: float) -> float | None:
+def certifiable(worst: Floats, alpha: float) -> float | None:
     """The smallest margin that the mean is proved to be below, at level `alpha`; null when there is none below 1."""
     return _last(lambda margin: log_e_safe(worst, margin) >= log(1.0 / alpha), SCALE[-2:0:-1])
 
 
-def more_pairs(worst: Ints, margin: float, alpha: float, *, unseen: int = 0) -> int | None:
+def more_pairs(worst: Floats, margin: float, alpha: float, *, unseen: int = 0) -> int | None:
     """How many more differences, in the same proportions, would certify the margin; null when a billion would not.
 
     `unseen` differences are taken for 1 each, and stay as many.
@@ -98,13 +128,13 @@ def more_pairs(worst: Ints, margin: float, alpha: float, *, unseen: int = 0) -> 
     return bisect_left(range(_FOREVER), True, key=suffice)
 
 
-def mean(counts: Ints) -> float | None:
+def mean(counts: Floats) -> float | None:
     """Null without any."""
     total = int(counts.sum())
     return float(counts @ SCALE) / total if total else None
 
 
-def _log_mixture(counts: Ints | Floats, gain: Callable[[Floats], Floats]) -> float:
+def _log_mixture(counts: Floats, gain: Callable[[Floats], Floats]) -> float:
     """Log of the mean wealth over all bets; `gain` is what a stake of 1 wins, at least -1."""
     held = np.flatnonzero(counts)
     wealth = np.log1p(np.outer(BETS, gain(SCALE[held]))) @ counts[held].astype(np.float64)

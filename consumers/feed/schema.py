@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: Raised with every change of the tables.
-VERSION = 3
+VERSION = 4
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from comparators.differences import STEPS, mean, places
+from comparators.differences import STEPS, counted, mean
 from comparators.spec import Floats, Ints
 from replay.gate.burden import STAFF_MINUTES
 from replay.gate.config import Gate, Kind, Metric
@@ -202,9 +202,9 @@ _TYPICAL_OF: Mapping[Kind, Callable[[Metric], Mapping[float, float]]] = {
 
 
 def _shares(differences: Mapping[float, float]) -> Floats:
-    """Rounded as the gate rounds the worst case."""
+    """Shared between steps as the gate shares the worst case."""
     shares = np.zeros(2 * STEPS + 1)
     for value, share in differences.items():
-        shares[int(places(np.array([value]), "up")[0])] += share
+        shares += share * counted(np.array([value]), "up")
     shares[STEPS] += 1.0 - shares.sum()
     return shares

@@ -13,9 +13,21 @@ from math import exp, inf, log
 import msgspec
 import numpy as np
 
-from comparators.differences import STEPS, band, certifiable, log_e_harm, log_e_safe, mean, more_pairs, places
+from comparators.differences import (
+    STEPS,
+    Shared,
+    band,
+    certifiable,
+    log_e_harm,
+    log_e_safe,
+    mean,
+    more_pairs,
+    places,
+    shared,
+    tallied,
+)
 from comparators.multiplicity import familywise
-from comparators.spec import Ints
+from comparators.spec import Floats, Ints
 from replay.gate.config import Alpha, Gate, Metric
 from replay.gate.slices import Slices
 from replay.gate.times import Times
@@ -36,21 +48,21 @@ _BEST, _WORST = 0, 1
 
 @dataclass(slots=True)
 class Differences:
-    """Counts of one set of metrics: int64[metrics, 2, bins]."""
+    """Counts of one set of metrics: float64[metrics, 2, bins]."""
 
-    counts: Ints
+    counts: Floats
 
     @classmethod
     def none(cls, metrics: int) -> Differences:
-        return cls(np.zeros((metrics, 2, _BINS), np.int64))
+        return cls(np.zeros((metrics, 2, _BINS)))
 
     def fold(self, ends: Ends) -> None:
         """Add votes, float64[votes, metrics]. The best case is rounded down, the worst up: neither proves too much."""
         metrics = len(self.counts)
-        rows = np.broadcast_to(np.arange(metrics), ends.valid.shape)[ends.valid]
-        for end, where in ((_BEST, places(ends.low, "down")), (_WORST, places(ends.high, "up"))):
-            flat = np.bincount(rows * _BINS + where[ends.valid], minlength=metrics * _BINS)
-            self.counts[:, end, :] += flat.reshape(metrics, _BINS)
+        first = np.broadcast_to(np.arange(metrics) * _BINS, ends.valid.shape)[ends.valid]
+        for end, found in ((_BEST, shared(ends.low, "down")), (_WORST, shared(ends.high, "up"))):
+            placed = Shared(first + found.below[ends.valid], found.beyond[ends.valid])
+            self.counts[:, end, :] += tallied(placed, metrics * _BINS).reshape(metrics, _BINS)
 
     def merge(self, other: Differences) -> None:
         self.counts += other.counts
@@ -58,9 +70,9 @@ class Differences:
     def pairs(self, metric: int) -> int:
         return int(self.counts[metric, _BEST].sum())
 
-    def beside(self, metric: int, unseen: int, value: int) -> Ints:
-        """Both ends of a metric and `unseen` differences of `value`, -1 or 1, more: int64[2, bins]."""
-        both: Ints = self.counts[metric].copy()
+    def beside(self, metric: int, unseen: int, value: int) -> Floats:
+        """Both ends of a metric and `unseen` differences of `value`, -1 or 1, more: float64[2, bins]."""
+        both: Floats = self.counts[metric].copy()
         both[:, STEPS + value * STEPS] += unseen
         return both
 
@@ -279,13 +291,13 @@ class Evidence:
             self.exemplars[row] = sorted({*self.exemplars[row], vote.exemplar})[:_EXEMPLARS]
 
 
-def _band(metric: Metric, best: Ints, worst: Ints, alpha: Alpha) -> tuple[float, float]:
+def _band(metric: Metric, best: Floats, worst: Floats, alpha: Alpha) -> tuple[float, float]:
     """What must never happen cannot happen less often than never."""
     low, high = band(best, worst, harm=alpha.rollback, safe=alpha.promote)
     return (max(low, 0.0) if metric.kind == "zero_tolerance" else low), high
 
 
-def _sparse(counts: Ints) -> tuple[list[int], list[int]]:
+def _sparse(counts: Floats) -> tuple[list[int], list[float]]:
     flat = counts.reshape(-1)
     held = np.flatnonzero(flat)
     return held.tolist(), flat[held].tolist()

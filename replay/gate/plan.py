@@ -20,7 +20,7 @@ from replay.verdict import Reason
 
 #: The chance with which an equal candidate is promoted within the plan, all metrics together.
 POWER = 0.8
-#: A cap that is so many times beyond what is usual: each difference is rounded up to a thousandth of it.
+#: A cap that is so many times beyond what is usual: differences are small beside it, and each proves little.
 _FAR = 4.0
 #: A margin from which on one tolerates that a candidate is bad.
 _LAX = 0.5

@@ -10,7 +10,6 @@ many looks, not the error of one verdict.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
@@ -18,9 +17,9 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from comparators.differences import STEPS, log_e_harm, mean, places
+from comparators.differences import STEPS, Shared, log_e_harm, mean, shared
 from comparators.multiplicity import discoveries
-from comparators.spec import Bools, Ints
+from comparators.spec import Bools, Floats
 from replay.gate.config import Gate, Metric
 from replay.gate.vote import Exemplar, Vote
 from replay.verdict import SliceFinding
@@ -43,13 +42,13 @@ class Slice(NamedTuple):
 
 
 #: How often each place occurred: metric, end and difference in one whole number.
-_Cells: TypeAlias = Counter[int]
+_Cells: TypeAlias = dict[int, float]
 
 
 class Dumped(NamedTuple):
     """Slices with their cells, slices and metrics with their exemplars, and the attributes that are crowded."""
 
-    cells: list[tuple[str, str, dict[int, int]]]
+    cells: list[tuple[str, str, _Cells]]
     exemplars: list[tuple[str, str, int, list[Exemplar]]]
     crowded: list[str]
 
@@ -77,7 +76,7 @@ class Slices:
             self._limit()
         for where, cells in other.cells.items():
             if self._keeps(where):
-                self.cells[where].update(cells)
+                _add(self.cells[where], cells.items())
         for (where, row), ids in other.exemplars.items():
             if where in self.cells:
                 self._show(where, row, ids)
@@ -110,7 +109,7 @@ class Slices:
         slices = cls(metrics, crowded=set(kept.crowded))
         for attribute, value, cells in kept.cells:
             slices._values.setdefault(attribute, set()).add(value)
-            slices.cells[Slice(attribute, value)] = Counter(cells)
+            slices.cells[Slice(attribute, value)] = cells
         for attribute, value, row, ids in kept.exemplars:
             slices.exemplars[Slice(attribute, value), row] = ids
         return slices
@@ -121,15 +120,16 @@ class Slices:
         """All votes at once, slice by slice."""
         low, high, valid = (np.array(rows) for rows in zip(*(vote.difference for vote in votes), strict=True))
         first = 2 * np.arange(self.metrics) * _BINS
-        flat = np.stack([first + places(low, "down"), first + _BINS + places(high, "up")], axis=2)
+        ends = (first, shared(low, "down")), (first + _BINS, shared(high, "up"))
+        below = np.stack([start + found.below for start, found in ends], axis=2)
+        beyond = np.stack([found.beyond for _, found in ends], axis=2)
         members: dict[Slice, list[int]] = {}
         for number, vote in enumerate(votes):
             for each in dict.fromkeys(vote.cohort):
                 members.setdefault(Slice(*each), []).append(number)
         for where, rows in members.items():
             if self._keeps(where):
-                held, often = np.unique(flat[rows][valid[rows]], return_counts=True)
-                self.cells[where].update(dict(zip(held.tolist(), often.tolist(), strict=True)))
+                _add(self.cells[where], _tally(Shared(below[rows][valid[rows]], beyond[rows][valid[rows]])))
                 self._remember(where, [votes[row] for row in rows], valid[rows] & (low[rows] > 0))
 
     def _remember(self, where: Slice, votes: Sequence[Vote], worse: Bools) -> None:
@@ -148,7 +148,7 @@ class Slices:
             return False
         values = self._values.setdefault(where.attribute, set())
         values.add(where.value)
-        self.cells[where] = Counter()
+        self.cells[where] = {}
         if len(values) > MAX_VALUES:
             self._give_up(where.attribute)
         self._limit()
@@ -172,8 +172,8 @@ class Slices:
 
     # -- findings -----------------------------------------------------------------------------------------------
 
-    def _counts(self, where: Slice, row: int, end: int) -> Ints:
-        first, counts = (2 * row + end) * _BINS, np.zeros(_BINS, np.int64)
+    def _counts(self, where: Slice, row: int, end: int) -> Floats:
+        first, counts = (2 * row + end) * _BINS, np.zeros(_BINS)
         for place, often in self.cells[where].items():
             if first <= place < first + _BINS:
                 counts[place - first] = often
@@ -194,3 +194,16 @@ class Slices:
             log_e=log_e,
             exemplars=tuple(shown.comparison_id for shown in self.exemplars[where, row]),
         )
+
+
+def _tally(found: Shared) -> Iterable[tuple[int, float]]:
+    """Counts by place. The place above the last step of a metric is another's, and has no share."""
+    places = np.concatenate((found.below.ravel(), found.below.ravel() + 1))
+    held, which = np.unique(places, return_inverse=True)
+    counts = np.bincount(which, np.concatenate((1.0 - found.beyond.ravel(), found.beyond.ravel())))
+    return ((place, count) for place, count in zip(held.tolist(), counts.tolist(), strict=True) if count)
+
+
+def _add(cells: _Cells, more: Iterable[tuple[int, float]]) -> None:
+    for place, count in more:
+        cells[place] = cells.get(place, 0.0) + count

@@ -34,17 +34,23 @@ def safe(margin):
     return lambda values: (margin - values) / (1 - margin)
 
 
-def first_crossing(differences, gain, alpha=ALPHA):
+def first_crossing(differences, gain, alpha=ALPHA, of=None):
     """The first pair after which evidence suffices, int[runs]; as many as there are pairs where it never does.
 
-    `differences`: int[runs, pairs], in steps of the scale. `gain`: what a stake of 1 wins, by difference.
+    `differences`: int[runs, pairs], in steps of the scale, or with `of`, values shared between steps, which of these.
+    `gain`: what a stake of 1 wins, by difference.
     """
     logs, needed = np.log1p(np.outer(gain(SCALE), BETS)), log(1 / alpha)
+    if of is None:
+        differences = differences + STEPS
+    else:
+        above = np.minimum(of.below + 1, len(SCALE) - 1)
+        logs = logs[of.below] * (1 - of.beyond)[:, np.newaxis] + logs[above] * of.beyond[:, np.newaxis]
     runs, pairs = differences.shape
     found, running = np.full(runs, pairs), np.arange(runs)
     wealth = np.zeros((runs, 1, len(BETS)))
     for start in range(0, pairs, _BLOCK):
-        paths = wealth + np.cumsum(logs[differences[running, start : start + _BLOCK] + STEPS], axis=1)
+        paths = wealth + np.cumsum(logs[differences[running, start : start + _BLOCK]], axis=1)
         near = np.flatnonzero(paths.max(axis=(1, 2)) >= needed)  # a mean is at most the largest: most need no exp
         over = np.exp(paths[near]).mean(axis=2) >= 1 / alpha
         crossed = over.any(axis=1)
@@ -54,6 +60,6 @@ def first_crossing(differences, gain, alpha=ALPHA):
     return found
 
 
-def share_crossed(differences, gain, alpha=ALPHA):
+def share_crossed(differences, gain, alpha=ALPHA, of=None):
     """In how many of the runs the evidence suffices at any look."""
-    return float(np.mean(first_crossing(differences, gain, alpha) < differences.shape[1]))
+    return float(np.mean(first_crossing(differences, gain, alpha, of) < differences.shape[1]))

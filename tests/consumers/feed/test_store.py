@@ -328,7 +328,7 @@ def test_a_state_belongs_to_one_topic(store):
 def test_tables_of_another_version_are_refused(store):
     store._database.execute("PRAGMA user_version = 7")
     store.close()
-    with pytest.raises(StateError, match="version 7, this program knows version 3"):
+    with pytest.raises(StateError, match="version 7, this program knows version 4"):
         Store.open(store.path, topic="comparisons", retention=KEEP)
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from comparators.differences import STEPS, places
+from comparators.differences import shared
 from crossings import first_crossing, harm, safe, share_crossed, tolerated
 from replay.gate.config import Metric
 from replay.gate.questions import DIFFERENCES, Terms
@@ -35,10 +35,13 @@ class Measured(NamedTuple):
         sides = (side[:, np.newaxis] for side in (self.candidate, self.baseline))
         return DIFFERENCES[self.metric.kind](Terms.of([self.metric]), *sides)[:, 0]
 
-    def runs(self, side, *, seed, runs=RUNS):
-        """Requests drawn at random, rounded as evidence is: int16[runs, PAIRS], in steps."""
-        steps = (places(self.differences, side) - STEPS).astype(np.int16)
-        return steps[np.random.default_rng(seed).integers(0, len(steps), (runs, PAIRS))]
+    def runs(self, *, seed, runs=RUNS):
+        """Requests drawn at random: int32[runs, PAIRS]."""
+        return np.random.default_rng(seed).integers(0, len(self.candidate), (runs, PAIRS), dtype=np.int32)
+
+    def share_crossed(self, side, gain, *, seed):
+        """In how many runs the evidence suffices at any look."""
+        return share_crossed(self.runs(seed=seed), gain, of=shared(self.differences, side))
 
 
 # -- at the margin ----------------------------------------------------------------------------------------------------
@@ -134,20 +137,20 @@ def test_a_population_lies_on_its_margin(population):
 @every_kind
 def test_at_its_margin_a_candidate_is_rarely_rolled_back(population):
     it = measured(population)
-    assert share_crossed(it.runs("down", seed=1), harm(it.metric.tolerated)) <= tolerated(RUNS)
+    assert it.share_crossed("down", harm(it.metric.tolerated), seed=1) <= tolerated(RUNS)
 
 
 @every_kind
 def test_at_its_margin_a_candidate_is_rarely_certified(population):
     it = measured(population)
-    assert share_crossed(it.runs("up", seed=2), safe(it.metric.tolerated)) <= tolerated(RUNS)
+    assert it.share_crossed("up", safe(it.metric.tolerated), seed=2) <= tolerated(RUNS)
 
 
 @every_kind
 def test_control_the_usual_test_at_every_look_is_fooled_by_each(population):
     """One-sided z, at 5 %, from the hundredth request on."""
     it = measured(population)
-    differences, pairs = it.runs("down", seed=1) / STEPS, np.arange(1, PAIRS + 1)
+    differences, pairs = it.differences[it.runs(seed=1)], np.arange(1, PAIRS + 1)
     mean, square = (np.cumsum(differences**power, axis=1) / pairs for power in (1, 2))
     error = np.sqrt(np.maximum(square - mean**2, 1e-12) / pairs)
     assert np.mean(((mean - it.metric.tolerated) / error > 1.645)[:, 99:].any(axis=1)) > tolerated(RUNS)
@@ -168,7 +171,7 @@ def latencies(size):
 
 def found(it, *, runs=400):
     """Share of the runs that find harm within 4,000 requests, and after how many half of them have."""
-    crossed = first_crossing(it.runs("down", seed=3, runs=runs), harm(0.0))
+    crossed = first_crossing(it.runs(seed=3, runs=runs), harm(0.0), of=shared(it.differences, "down"))
     return float(np.mean(crossed < PAIRS)), float(np.median(crossed))
 
 
