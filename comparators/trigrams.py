@@ -25,15 +25,13 @@ BUCKETS = 1024
 #: Odd random multipliers of a multilinear hash modulo 2**32; its top bits are the bucket.
 _FACTORS = tuple(np.uint32(factor) for factor in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D))
 _SHIFT = np.uint32(32 - 10)
-#: Pairs counted at once: 2 x 32 tables of 1,024 counters stay in the second-level cache, and in memory that the process
-#: keeps: what is larger is handed back to the system, and every page of it is cleared anew for the next ones.
-_PAIRS = 32
-#: Characters counted at once, which bounds the memory a long text takes.
-_CHARACTERS = 1 << 18
+#: Pairs and trigrams counted at once. Each array then stays below 300 KB: in the second-level cache, and in memory that
+#: the process keeps. What is larger is handed back to the system, and every page of it cleared anew for the next ones.
+_PAIRS = 16
+_CHARACTERS = 1 << 15
 #: The product of two texts of fewer trigrams is below 2**24: float32 holds every sum of it, at half the memory.
 _SMALL = 1 << 12
 
-#: Counts of trigrams, float32 where all texts are shorter than `_SMALL`, else float64.
 _Counts = NDArray[np.floating[Any]]
 
 
@@ -43,54 +41,61 @@ def distances(production: Sequence[str], replay: Sequence[str]) -> Floats:
     both = np.fromiter(map(bool, production), np.bool_, len(production))
     both &= np.fromiter(map(bool, replay), np.bool_, len(replay))
     result = differ.astype(np.float64)
-    rows = np.flatnonzero(differ & both)
-    left, right = ([side[row].ljust(3) for row in rows.tolist()] for side in (production, replay))
-    result[rows] = _centred_cosine_distances(left, right)
+    if rows := np.flatnonzero(differ & both).tolist():
+        result[rows] = _of_pairs([side[row].ljust(3) for row in rows for side in (production, replay)])
     return result
 
 
-def _centred_cosine_distances(left: list[str], right: list[str]) -> Floats:
-    """Distance of each pair of texts of one trigram at least."""
-    trigrams = np.fromiter(map(len, [*left, *right]), np.int64).reshape(2, -1) - 2
-    squares, products = np.empty(trigrams.shape), np.empty(len(left))
-    for part in _chunks(trigrams.sum(axis=0)):
-        counts = _counts([*left[part], *right[part]], trigrams[:, part].ravel())
-        ours, theirs = counts.reshape(2, -1, BUCKETS)
-        squares[0, part], squares[1, part] = np.vecdot(ours, ours), np.vecdot(theirs, theirs)
-        products[part] = np.vecdot(ours, theirs)
-    lengths = trigrams.astype(np.float64)
-    spread = np.prod(BUCKETS * squares - lengths * lengths, axis=0)
-    shared = BUCKETS * products - np.prod(lengths, axis=0)
+def _of_pairs(texts: list[str]) -> Floats:
+    """Distance of each text at an even place to the next one. All hold a trigram at least."""
+    trigrams = np.fromiter(map(len, texts), np.float64) - 2
+    squares, products = _dot_products(texts, trigrams)
+    spread = BUCKETS * squares - trigrams * trigrams
+    shared = BUCKETS * products - trigrams[::2] * trigrams[1::2]
     # A text whose trigrams fill every bucket alike has no direction; it is then unlike any other.
-    cosine = np.divide(shared, np.sqrt(spread), out=np.zeros_like(shared), where=spread > 0)
+    root = np.sqrt(spread[::2] * spread[1::2])
+    cosine = np.divide(shared, root, out=np.zeros_like(shared), where=root > 0)
     distance: Floats = np.clip(1.0 - cosine, 0.0, 1.0)
     return distance
 
 
-def _chunks(trigrams: Ints) -> list[slice]:
+def _dot_products(texts: list[str], trigrams: Floats) -> tuple[Floats, Floats]:
+    """Dot products of the counts: of each text with itself, and of the two texts of each pair."""
+    number = np.float32 if trigrams.max() < _SMALL else np.float64
+    windows = np.full((len(texts), 2), 2)
+    windows[:, 0] = trigrams
+    squares, products = np.empty(len(texts)), np.empty(len(texts) // 2)
+    for pairs in _chunks(trigrams[::2] + trigrams[1::2]):
+        part = slice(2 * pairs.start, 2 * pairs.stop)
+        counts = _counts(texts[part], windows[part], number)
+        squares[part] = np.vecdot(counts, counts)
+        products[pairs] = np.vecdot(counts[::2], counts[1::2])
+    return squares, products
+
+
+def _chunks(trigrams: Floats) -> list[slice]:
     """Runs of at most `_PAIRS` pairs and about `_CHARACTERS` trigrams; a longer pair comes alone."""
     cut = np.diff(np.cumsum(trigrams) // _CHARACTERS) > 0  # before each longer pair, too
     cut |= trigrams[:-1] > _CHARACTERS
     cut[_PAIRS - 1 :: _PAIRS] = True
-    ends = np.unique([0, *(np.flatnonzero(cut) + 1).tolist(), len(trigrams)])
-    return [slice(start, end) for start, end in pairwise(ends.tolist())]
+    return [slice(*ends) for ends in pairwise([0, *(np.flatnonzero(cut) + 1).tolist(), len(trigrams)])]
 
 
-def _counts(texts: list[str], trigrams: Ints) -> _Counts:
-    """Trigram counts per bucket, shape (texts, BUCKETS)."""
-    if len(texts) == 2 and trigrams.sum() > _CHARACTERS:
+def _counts(texts: list[str], windows: Ints, number: type[np.floating[Any]]) -> _Counts:
+    """Trigram counts per bucket, shape (texts, BUCKETS).
+
+    `windows` is how many begin in each text and lie inside, and how many straddle it and the next, int64[texts, 2].
+    """
+    if len(texts) == 2 and windows[:, 0].sum() > _CHARACTERS:
         return np.stack([_counts_of_long(text) for text in texts])
-    # The two windows that straddle a text and the next, or two spaces, go to a table of their own, which is dropped.
-    runs = np.full((len(texts), 2), len(texts) * BUCKETS, np.uint32)
-    runs[:, 0] = np.arange(0, len(texts) * BUCKETS, BUCKETS)
-    lengths = np.full((len(texts), 2), 2)
-    lengths[:, 0] = trigrams
-    counters = np.repeat(runs.ravel(), lengths.ravel())
-    counters += _buckets("".join([*texts, "  "]))
-    number = np.float32 if trigrams.max() < _SMALL else np.float64
-    counts = np.zeros((len(texts) + 1, BUCKETS), number)
-    np.add.at(counts.reshape(-1), counters.astype(np.intp), number(1))
-    return counts[:-1]
+    tables = np.zeros((len(texts), 2), np.uint32)  # the first table is for what straddles, and dropped
+    tables[:, 0] = np.arange(1, len(texts) + 1)
+    tables *= BUCKETS
+    counters = _buckets("".join([*texts, "  "]))
+    counters += np.repeat(tables.ravel(), windows.ravel())
+    counts = np.zeros((len(texts) + 1) * BUCKETS, number)
+    np.add.at(counts, counters.astype(np.intp), number(1))
+    return counts[BUCKETS:].reshape(len(texts), BUCKETS)
 
 
 def _counts_of_long(text: str) -> Floats:
