@@ -25,9 +25,8 @@ BUCKETS = 1024
 #: Odd random multipliers of a multilinear hash modulo 2**32; its top bits are the bucket.
 _FACTORS = tuple(np.uint32(factor) for factor in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D))
 _SHIFT = np.uint32(32 - 10)
-#: Pairs and trigrams counted at once. Each array then stays below 300 KB: in the second-level cache, and in memory that
-#: the process keeps. What is larger is handed back to the system, and every page of it cleared anew for the next ones.
-_PAIRS = 16
+#: Pairs, and trigrams, counted at once: what is counted stays in the second-level cache.
+_PAIRS = 64
 _CHARACTERS = 1 << 15
 #: The product of two texts of fewer trigrams is below 2**24: float32 holds every sum of it, at half the memory.
 _SMALL = 1 << 12
@@ -64,10 +63,13 @@ def _dot_products(texts: list[str], trigrams: Floats) -> tuple[Floats, Floats]:
     number = np.float32 if trigrams.max() < _SMALL else np.float64
     windows = np.full((len(texts), 2), 2)
     windows[:, 0] = trigrams
+    # One block for all chunks. Its size matters to small arrays, too: glibc keeps freed memory up to twice the largest
+    # block freed so far (mallopt(3)); what it hands back to the system has every page cleared anew when next needed.
+    memory = np.empty((2 * _PAIRS + 1) * BUCKETS, np.float64).view(number)
     squares, products = np.empty(len(texts)), np.empty(len(texts) // 2)
     for pairs in _chunks(trigrams[::2] + trigrams[1::2]):
         part = slice(2 * pairs.start, 2 * pairs.stop)
-        counts = _counts(texts[part], windows[part], number)
+        counts = _counts(texts[part], windows[part], memory)
         squares[part] = np.vecdot(counts, counts)
         products[pairs] = np.vecdot(counts[::2], counts[1::2])
     return squares, products
@@ -81,21 +83,27 @@ def _chunks(trigrams: Floats) -> list[slice]:
     return [slice(*ends) for ends in pairwise([0, *(np.flatnonzero(cut) + 1).tolist(), len(trigrams)])]
 
 
-def _counts(texts: list[str], windows: Ints, number: type[np.floating[Any]]) -> _Counts:
-    """Trigram counts per bucket, shape (texts, BUCKETS).
+def _counts(texts: list[str], windows: Ints, memory: _Counts) -> _Counts:
+    """Trigram counts per bucket, shape (texts, BUCKETS), in `memory`.
 
     `windows` is how many begin in each text and lie inside, and how many straddle it and the next, int64[texts, 2].
     """
     if len(texts) == 2 and windows[:, 0].sum() > _CHARACTERS:
         return np.stack([_counts_of_long(text) for text in texts])
-    tables = np.zeros((len(texts), 2), np.uint32)  # the first table is for what straddles, and dropped
+    counts = memory[: (len(texts) + 1) * BUCKETS]
+    counts.fill(0)
+    np.add.at(counts, _counters(texts, windows), memory.dtype.type(1))
+    return counts[BUCKETS:].reshape(len(texts), BUCKETS)
+
+
+def _counters(texts: list[str], windows: Ints) -> Ints:
+    """What each window counts up: BUCKETS times its table, plus its bucket. The first table has those that straddle."""
+    tables = np.zeros((len(texts), 2), np.uint32)
     tables[:, 0] = np.arange(1, len(texts) + 1)
     tables *= BUCKETS
     counters = _buckets("".join([*texts, "  "]))
     counters += np.repeat(tables.ravel(), windows.ravel())
-    counts = np.zeros((len(texts) + 1) * BUCKETS, number)
-    np.add.at(counts, counters.astype(np.intp), number(1))
-    return counts[BUCKETS:].reshape(len(texts), BUCKETS)
+    return counters.astype(np.intp)
 
 
 def _counts_of_long(text: str) -> Floats:
