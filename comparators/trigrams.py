@@ -25,7 +25,7 @@ BUCKETS = 1024
 #: Odd random multipliers of a multilinear hash modulo 2**32; its top bits are the bucket.
 _FACTORS = tuple(np.uint32(factor) for factor in (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D))
 _SHIFT = np.uint32(32 - 10)
-#: Pairs, and trigrams, counted at once: what is counted stays in the second-level cache.
+#: Pairs, and trigrams, counted at once: few enough for the cache, and so many that calls of NumPy cost little.
 _PAIRS = 64
 _CHARACTERS = 1 << 15
 #: The product of two texts of fewer trigrams is below 2**24: float32 holds every sum of it, at half the memory.
