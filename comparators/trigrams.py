@@ -60,7 +60,7 @@ def _of_pairs(texts: list[str]) -> Floats:
 
 def _dot_products(texts: list[str], trigrams: Floats) -> tuple[Floats, Floats]:
     """Dot products of the counts: of each text with itself, and of the two texts of each pair."""
-    number = np.float32 if trigrams.max() < _SMALL else np.float64
+    number: type[np.floating[Any]] = np.float32 if trigrams.max() < _SMALL else np.float64
     windows = np.full((len(texts), 2), 2)
     windows[:, 0] = trigrams
     # One block for all chunks. Its size matters to small arrays, too: glibc keeps freed memory up to twice the largest
