@@ -74,7 +74,8 @@ class AnswerBatch:
     @cached_property
     def fits(self) -> list[bool]:
         """Where figures are read of the pairs in which both answered: neither text is too long."""
-        return [max(map(len, pair)) <= MAX_CHARACTERS for pair in zip(self.left, self.right, strict=True)]
+        pairs = zip(self.left, self.right, strict=True)
+        return [len(one) <= MAX_CHARACTERS and len(other) <= MAX_CHARACTERS for one, other in pairs]
 
     @cached_property
     def figures(self) -> tuple[list[list[Figure]], list[list[Figure]]]:

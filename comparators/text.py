@@ -14,6 +14,8 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
+from itertools import chain
+from string import ascii_lowercase, ascii_uppercase
 
 import numpy as np
 
@@ -28,16 +30,22 @@ _MARKS_IN_A_ROW = 30
 _JSON_START = re.compile(r"\s*[\[{]")
 _WHITE = b"\t\n\x0b\x0c\r "
 _CONTROL = bytes(code for code in (*range(32), 127) if code not in _WHITE)
-_TO_SPACE = bytes.maketrans(_WHITE, b" " * len(_WHITE))
-#: Between joined ASCII texts; no ASCII text holds it.
-_BETWEEN = "\xff"
+#: Between joined ASCII texts: no ASCII text holds the first, and none the second once control characters are dropped.
+_BETWEEN, _END = "\xff", "\0"
+_FOLDED = bytes.maketrans(
+    _WHITE + ascii_uppercase.encode() + _BETWEEN.encode("latin-1"),
+    b" " * len(_WHITE) + ascii_lowercase.encode() + _END.encode(),
+)
+#: Texts folded at once: some 50 KB, which stay in the cache and in memory that the process keeps.
+_TOGETHER = 128
 
+# One set each, neither repeated nor looked ahead of: so the search for its first character runs without the matcher.
 # C0 and C1 controls but white space, soft hyphen, joiners, fillers, bidi marks, variation selectors, tags.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]+"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
-_FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
+_FOREIGN_DIGIT = re.compile(r"[^\D0-9]")
 _TYPOGRAPHY = (
     *((quote, "'") for quote in "\u2018\u2019\u201a\u201b\u2032\u02bc"),
     *((quote, '"') for quote in "\u201c\u201d\u201e\u201f\u00ab\u00bb"),
@@ -56,7 +64,9 @@ def normalise_all(texts: Sequence[str]) -> list[str]:
     """The normal form of each text. ASCII texts, and those that become ASCII, share one pass over their bytes."""
     plain = [_canonical_json(text) if _JSON_START.match(text) else text for text in texts]
     plain = [text if text.isascii() else _compatible(text) for text in plain]
-    folded = iter(_fold_ascii([text for text in plain if text.isascii()]))
+    ascii_texts = [text for text in plain if text.isascii()]
+    parts = (ascii_texts[start : start + _TOGETHER] for start in range(0, len(ascii_texts), _TOGETHER))
+    folded = chain.from_iterable(map(_fold_ascii, parts))
     return [next(folded) if text.isascii() else _fold_unicode(text) for text in plain]
 
 
@@ -73,15 +83,13 @@ def _escape(character: str) -> str:
 
 
 def _fold_ascii(texts: Sequence[str]) -> list[str]:
-    if not texts:
-        return []
-    joined = (_BETWEEN.join(texts) + _BETWEEN).encode("latin-1").lower().translate(_TO_SPACE, _CONTROL)
+    joined = (_BETWEEN.join(texts) + _BETWEEN).encode("latin-1").translate(_FOLDED, _CONTROL)
     codes = np.frombuffer(joined, dtype=np.uint8)
     # A space goes if a space or the end follows it: runs shrink to one, and at the end to none.
-    space, end = codes == ord(" "), codes == ord(_BETWEEN)
+    space, end = codes == ord(" "), codes == ord(_END)
     loose = space[:-1] & (space | end)[1:]
-    tight = codes[:-1][~loose].tobytes().decode("latin-1")
-    return [text.lstrip(" ") for text in tight.split(_BETWEEN)]
+    tight = codes[:-1][~loose].tobytes().decode("ascii")
+    return [text.lstrip(" ") for text in tight.split(_END)]
 
 
 def _compatible(text: str) -> str:

@@ -46,6 +46,11 @@ def test_twin_and_batch(texts):
     assert normalise_all(texts[::-1]) == expected[::-1]
 
 
+def test_more_texts_than_are_folded_at_once():
+    numbers = range(2 * module._TOGETHER + 1)
+    assert normalise_all([f" Text  {number}\n" for number in numbers]) == [f"text {number}" for number in numbers]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -98,10 +103,11 @@ def test_json_beyond_the_limit_is_text():
         " " * 5_000_000 + "a",
         "a b" * 1_500_000,
         "\ud800" * 2_000_000,
+        "\u200b" * 2_000_000,
         "{" * 5_000_000,
         "[" + "[]," * 1_500_000 + "[]]",
     ],
-    ids=["marks", "accents", "spaces", "words", "surrogates", "braces", "lists"],
+    ids=["marks", "accents", "spaces", "words", "surrogates", "invisible", "braces", "lists"],
 )
 def test_megabytes_take_seconds_at_most(text):
     before = time.thread_time()

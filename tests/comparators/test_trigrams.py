@@ -80,6 +80,18 @@ def test_cutting_long_texts_changes_nothing(monkeypatch, limit):
     assert distances(production, replay).tolist() == before
 
 
+@pytest.mark.parametrize("length", [4096, 4097, 4098, 4099, 30_001])
+def test_counts_whose_products_float32_cannot_hold_are_exact(length):
+    one, other = "a" * length, "a" * (length - 5) + "bcd" * 3
+    assert of(one, other) == pytest.approx(slow(one, other), abs=1e-12)
+
+
+def test_a_row_scores_the_same_bits_beside_a_long_one():
+    pairs = [("abcabd" * 600, "abcabe" * 650), ("one two", "one three"), ("abc" * 3000, "abd" * 2000)]
+    together = distances(*map(list, zip(*pairs, strict=True)))
+    assert [score.hex() for score in together.tolist()] == [of(*pair).hex() for pair in pairs]
+
+
 def test_reordering_costs_little_and_rewriting_much():
     one = "your device is disabled. sessions were revoked. we will call you tomorrow."
     other = "we will call you tomorrow. sessions were revoked. your device is disabled."
