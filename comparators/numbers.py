@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 from operator import itemgetter
 from typing import TypeAlias
+
+import numpy as np
 
 from comparators.figure import FAINT, NAME, Figure, Key, kind_of, rounded, ways_to_write
 from comparators.figureread import english_reader
 from comparators.figurescan import english_scanner
-from comparators.wordsearch import portions
+from comparators.spec import Ints
 
 #: Characters of an answer of which figures are read.
 MAX_CHARACTERS = 250_000
@@ -177,12 +180,11 @@ def _telling(these: list[Figure], those: list[Figure]) -> list[Figure]:
 
 def figures(texts: Sequence[str]) -> list[list[Figure]]:
     """The figures of each normalised text."""
-    return [found for part in portions(texts) for found in _figures_of(part)]
+    return figures_of(len(texts), *english_scanner().passages(texts))
 
 
-def _figures_of(texts: Sequence[str]) -> list[list[Figure]]:
-    result: list[list[Figure]] = [[] for _ in texts]
-    read = english_reader().read
-    for row, passage in english_scanner().passages(texts):
-        result[row] += read(passage)
-    return result
+def figures_of(texts: int, rows: Ints, passages: Sequence[str]) -> list[list[Figure]]:
+    """The figures of each of so many texts, by their passages and the rows of these, in order."""
+    found = english_reader().read_all(passages)
+    cuts = np.searchsorted(rows, np.arange(texts + 1)).tolist()
+    return [list(chain.from_iterable(found[start:end])) for start, end in pairwise(cuts)]

@@ -93,10 +93,15 @@ def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]
 
 
 def _found(texts: Sequence[str], vocabulary: Vocabulary) -> Iterator[list[str]]:
-    seen = _read(texts, vocabulary)
-    words = seen.words.tolist()
-    cuts = np.searchsorted(seen.owners, np.arange(len(texts) + 1)).tolist()
-    return (words[start:end] for start, end in pairwise(cuts))
+    encoded = in_utf8(texts)
+    return held_of(Words.of(in_a_row(encoded).translate(vocabulary.alphabet)), encoded, vocabulary)
+
+
+def held_of(words: Words, encoded: Sequence[bytes], vocabulary: Vocabulary) -> Iterator[list[str]]:
+    """The words of each text that the vocabulary holds; `words` are those of the texts in a row."""
+    hits, names = held(words, vocabulary)
+    every, cuts = names.tolist(), np.searchsorted(words.starts[hits], _firsts(encoded)).tolist()
+    return (every[start:end] for start, end in pairwise(cuts))
 
 
 def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
@@ -139,6 +144,20 @@ def _vocabulary(wanted: frozenset[str]) -> Vocabulary:
     return Vocabulary(wanted)
 
 
+class Words(NamedTuple):
+    """The words of bytes that begin and end with a space: where they begin, behind their ends, their last letters."""
+
+    low: bytes
+    starts: Places
+    ends: Places
+    keys: Keys
+
+    @classmethod
+    def of(cls, low: bytes) -> Words:
+        starts, ends = _bounds(low)
+        return cls(low, starts, ends, _tails(low, starts, ends))
+
+
 class _Seen(NamedTuple):
     """All texts behind each other; where words and texts begin; which words the vocabulary holds, and whose."""
 
@@ -152,45 +171,72 @@ class _Seen(NamedTuple):
 
 
 def _read(texts: Sequence[str], vocabulary: Vocabulary) -> _Seen:
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    # With spaces in front the first word has eight bytes before its end, too.
-    raw = b" ".join((b" " * MARGIN, *encoded, b""))
-    low = raw.translate(vocabulary.alphabet)
-    starts, ends = bounds(low)
-    keys = tails(low, starts, ends)
-    wanted = vocabulary.table[slots(keys)]
+    encoded = in_utf8(texts)
+    raw = in_a_row(encoded)
+    words = Words.of(raw.translate(vocabulary.alphabet))
+    hits, names = held(words, vocabulary)
+    firsts = _firsts(encoded)
+    return _Seen(raw, words.starts, words.ends, hits, names, firsts, _owners(firsts, words.starts[hits]))
+
+
+def in_utf8(texts: Iterable[str]) -> list[bytes]:
+    return [text.encode("utf-8", "surrogatepass") for text in texts]
+
+
+def in_a_row(encoded: Sequence[bytes]) -> bytes:
+    """Texts with a space behind each. With more in front the first word has eight bytes before its end, too."""
+    return b" ".join((b" " * (MARGIN - 1), *encoded, b""))
+
+
+def _firsts(encoded: Sequence[bytes]) -> Places:
+    """Where each text begins, and behind them where another one would."""
+    return np.cumsum([MARGIN, *(len(text) + 1 for text in encoded)])
+
+
+def _owners(firsts: Places, places: Places) -> Places:
+    owners: Places = np.searchsorted(firsts, places, side="right")
+    owners -= 1
+    return owners
+
+
+def held(words: Words, vocabulary: Vocabulary) -> tuple[Places, NDArray[np.object_]]:
+    """Which of the words the vocabulary holds, and these words, in order."""
+    wanted = vocabulary.table[slots(words.keys)]
     if vocabulary.beginnings:
-        pairs = np.ndarray((len(low) - 1,), "<u2", buffer=low, strides=(1,))
-        wanted |= vocabulary.heads[pairs[starts]] & (ends - starts >= _LONG)
+        wanted[_begin_so(words, vocabulary)] = True
     hits = np.flatnonzero(wanted)
-    words = _words(low, starts[hits], ends[hits], keys[hits], vocabulary)
-    held = words != ""
-    hits, words = hits[held], words[held]
-    firsts = np.cumsum([MARGIN + 1, *(len(text) + 1 for text in encoded)])
-    owners = np.searchsorted(firsts, starts[hits], side="right") - 1
-    return _Seen(raw, starts, ends, hits, words, firsts, owners)
+    names = _names(words, hits, vocabulary)
+    sure = names != ""
+    return hits[sure], names[sure]
 
 
-def _words(
-    low: bytes, starts: Places, ends: Places, keys: Keys, vocabulary: Vocabulary
-) -> NDArray[np.object_]:
+def _begin_so(words: Words, vocabulary: Vocabulary) -> Places:
+    """Which words are long, and begin with the first two letters of a beginning."""
+    long = np.flatnonzero(words.ends - words.starts >= _LONG)
+    pairs = np.ndarray((len(words.low) - 1,), "<u2", buffer=words.low, strides=(1,))
+    return long[vocabulary.heads[pairs[words.starts[long]]]]
+
+
+def _names(words: Words, hits: Places, vocabulary: Vocabulary) -> NDArray[np.object_]:
     """The word at each place, empty where the vocabulary does not hold it. Python runs for long words only."""
     known, names = vocabulary.short
+    starts, ends, keys = words.starts[hits], words.ends[hits], words.keys[hits]
     length = ends - starts
     place = np.searchsorted(known[:-1], keys)
     same = (known[place] == keys) & (length <= MARGIN)
-    words = np.where(same, names[place], "")
+    found: NDArray[np.object_] = names[np.where(same, place, -1)]
     others = np.flatnonzero(~same & (length >= (_LONG if vocabulary.beginnings else MARGIN + 1)))
-    text, holds = low.decode("ascii"), vocabulary.holds
-    found = (text[start:end] for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True))
-    words[others] = [word if holds(word) else "" for word in found]
-    return words
+    text = words.low.decode("ascii")
+    long = [text[start:end] for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True)]
+    unknown = frozenset(word for word in frozenset(long) if not vocabulary.holds(word))
+    found[others] = ["" if word in unknown else word for word in long]
+    return found
 
 
 # What follows works in place where it can: new memory costs more than the sums.
 
 
-def bounds(low: bytes) -> tuple[Places, Places]:
+def _bounds(low: bytes) -> tuple[Places, Places]:
     """Where words begin, and behind their ends. The text begins and ends with a space."""
     letter = np.frombuffer(low, np.uint8) != _SPACE
     found = np.flatnonzero(letter[1:] != letter[:-1])
@@ -198,7 +244,7 @@ def bounds(low: bytes) -> tuple[Places, Places]:
     return found[::2], found[1::2]
 
 
-def tails(low: bytes, starts: Places, ends: Places) -> Keys:
+def _tails(low: bytes, starts: Places, ends: Places) -> Keys:
     """The last letters of each word as one number, without what stands before a shorter word."""
     every = np.ndarray((len(low) - MARGIN + 1,), "<u8", buffer=low, strides=(1,))
     foreign = starts - ends
