@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
 from comparators.alignment import Aligned, align_all
+from comparators.answerscan import scanned
 from comparators.answerwords import AnswerWords
 from comparators.figure import Figure
 from comparators.numbers import MAX_CHARACTERS, figures
@@ -56,8 +58,9 @@ class AnswerBatch:
     @cached_property
     def telling(self) -> tuple[list[list[str]], list[list[str]]]:
         """The telling words of both sides (`AnswerWords.telling`); none where there is no answer to read."""
-        texts = list(dict.fromkeys(text for side in self.normal for text in side if text))
-        by_text = dict(zip(texts, words_found(texts, self.words.telling), strict=True))
+        told, _ = self._scanned
+        others = [text for text in dict.fromkeys(chain(*self.normal)) if text and text not in told]
+        by_text = told | dict(zip(others, words_found(others, self.words.telling), strict=True))
         production, replay = ([by_text.get(text or "", []) for text in side] for side in self.normal)
         return production, replay
 
@@ -79,13 +82,23 @@ class AnswerBatch:
     @cached_property
     def figures(self) -> tuple[list[list[Figure]], list[list[Figure]]]:
         """Numbers and ids of both sides, where both answered; none where a text does not fit."""
+        _, read = self._scanned
         left, right = (
             [text if fits else "" for text, fits in zip(side, self.fits, strict=True)]
             for side in (self.left, self.right)
         )
-        texts = list(dict.fromkeys((*left, *right)))
-        by_text = dict(zip(texts, figures(texts), strict=True))
+        others = [text for text in dict.fromkeys((*left, *right)) if text not in read]
+        by_text = read | dict(zip(others, figures(others), strict=True))
         return [by_text[text] for text in left], [by_text[text] for text in right]
+
+    @cached_property
+    def _scanned(self) -> tuple[dict[str, list[str]], dict[str, list[Figure]]]:
+        """Telling words and figures of texts that are read for both, and in which one pass finds both."""
+        fits = zip(self.left, self.right, self.fits, strict=True)
+        pairs = dict.fromkeys(chain.from_iterable((one, other) for one, other, fits in fits if fits))
+        texts = [text for text in pairs if text.isascii()]
+        told, read = scanned(texts, self.words.telling)
+        return dict(zip(texts, told, strict=True)), dict(zip(texts, read, strict=True))
 
     def aligned(self, wanted: Sequence[int]) -> list[list[Aligned] | None]:
         """Changed sentences of some pairs, by their place among `both`."""

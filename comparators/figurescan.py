@@ -131,17 +131,17 @@ class FigureScanner:
         places = np.flatnonzero(tokens.kinds == _ONE)
         where = (places, rows[places], tokens.starts[places], tokens.ends[places])
         for place, row, start, end in zip(*(each.tolist() for each in where), strict=True):
-            text = texts[row]
-            before = _WORD.findall(text[max(start - _AROUND, 0) : start])
-            after = _WORD.match(text, end + 1)
-            counts = (
-                text[end - 1].isalpha()
-                and text[end : end + 1] == " "
-                and after is not None
-                and after[0] not in self.words.no_figure_before
-                and (not before or before[-1] not in self.words.no_figure_after)
-            )
-            tokens.kinds[place] = _BEGIN if counts else _NOTHING
+            tokens.kinds[place] = _BEGIN if self._counts(texts[row], start, end) else _NOTHING
+
+    def _counts(self, text: str, start: int, end: int) -> bool:
+        """Whether the word for one at this place is a number."""
+        if not text[end - 1].isalpha() or text[end : end + 1] != " ":
+            return False
+        after = _WORD.match(text, end + 1)
+        if after is None or after[0] in self.words.no_figure_before:
+            return False
+        before = _WORD.findall(text[max(start - _AROUND, 0) : start])
+        return not before or before[-1] not in self.words.no_figure_after
 
 
 def _placed(texts: Sequence[str], portioned: Sequence[Tokens]) -> tuple[Tokens, Ints]:
