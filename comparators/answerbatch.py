@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from comparators.alignment import Aligned, align_all
 from comparators.answerscan import scanned
 from comparators.answerwords import AnswerWords
 from comparators.figure import Figure
-from comparators.numbers import MAX_CHARACTERS, figures
+from comparators.numbers import MAX_CHARACTERS
 from comparators.spec import Bools, Status, Statuses
 from comparators.text import normalise_all
 from comparators.wordsearch import words_found
@@ -82,21 +82,18 @@ class AnswerBatch:
     @cached_property
     def figures(self) -> tuple[list[list[Figure]], list[list[Figure]]]:
         """Numbers and ids of both sides, where both answered; none where a text does not fit."""
-        _, read = self._scanned
+        _, by_text = self._scanned
         left, right = (
-            [text if fits else "" for text, fits in zip(side, self.fits, strict=True)]
+            [by_text[text] if fits else [] for text, fits in zip(side, self.fits, strict=True)]
             for side in (self.left, self.right)
         )
-        others = [text for text in dict.fromkeys((*left, *right)) if text not in read]
-        by_text = read | dict(zip(others, figures(others), strict=True))
-        return [by_text[text] for text in left], [by_text[text] for text in right]
+        return left, right
 
     @cached_property
     def _scanned(self) -> tuple[dict[str, list[str]], dict[str, list[Figure]]]:
-        """Telling words and figures of texts that are read for both, and in which one pass finds both."""
-        fits = zip(self.left, self.right, self.fits, strict=True)
-        pairs = dict.fromkeys(chain.from_iterable((one, other) for one, other, fits in fits if fits))
-        texts = [text for text in pairs if text.isascii()]
+        """Telling words and figures of the texts that both are read of."""
+        pairs = compress(zip(self.left, self.right, strict=True), self.fits)
+        texts = list(dict.fromkeys(chain.from_iterable(pairs)))
         told, read = scanned(texts, self.words.telling)
         return dict(zip(texts, told, strict=True)), dict(zip(texts, read, strict=True))
 

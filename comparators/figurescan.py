@@ -7,7 +7,7 @@ begins a passage; tokens with digits or words of figures behind it, each behind 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -82,7 +82,7 @@ class FigureScanner:
         portioned: list[Tokens] = []
         first = 0
         for part in portions(texts):
-            raw = in_a_row([text.encode("ascii", "replace") for text in part])  # one byte each, others are "?"
+            raw = in_a_row(in_ascii(part))
             portioned.append(self.tokens(raw, Words.of(raw.translate(WORDS)), first))
             first += len(raw) - MARGIN
         return self.passages_of(texts, portioned)
@@ -144,6 +144,11 @@ class FigureScanner:
         return not before or before[-1] not in self.words.no_figure_after
 
 
+def in_ascii(texts: Iterable[str]) -> list[bytes]:
+    """A byte for each character; others are "?"."""
+    return [text.encode("ascii", "replace") for text in texts]
+
+
 def _placed(texts: Sequence[str], portioned: Sequence[Tokens]) -> tuple[Tokens, Ints]:
     """The tokens of all portions, with their places in their texts; and the rows of these."""
     starts, ends, kinds, follows, marked = map(np.concatenate, zip(*portioned, strict=True))
@@ -157,7 +162,8 @@ def _placed(texts: Sequence[str], portioned: Sequence[Tokens]) -> tuple[Tokens, 
 
 def _leave_out_markers(texts: Sequence[str], tokens: Tokens, rows: Ints) -> None:
     """The numbers of a list count nothing: 1., 2., 3. in order, the first one where a sentence may begin."""
-    markers = np.flatnonzero(tokens.marked & (tokens.kinds == _BEGIN) & (tokens.ends - tokens.starts <= _LONGEST_MARKER))
+    short = tokens.ends - tokens.starts <= _LONGEST_MARKER
+    markers = np.flatnonzero(tokens.marked & (tokens.kinds == _BEGIN) & short)
     current, expected = -1, "1"
     where = (markers, rows[markers], tokens.starts[markers], tokens.ends[markers])
     for place, row, start, end in zip(*(each.tolist() for each in where), strict=True):

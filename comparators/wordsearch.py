@@ -27,7 +27,7 @@ _SPACE = 32
 _LONG = 6
 #: Characters read at once, so that what is worked out on the way stays in the second-level cache, and in memory that
 #: the process keeps: larger arrays are handed back to the system, and every page is cleared anew for the next ones.
-_CHARACTERS = 1 << 15
+_CHARACTERS = 1 << 16
 #: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
 _MULTIPLIER, SLOT_BITS = np.uint64(0x9E3779B97F4A7C15), 16
 
@@ -190,7 +190,10 @@ def in_a_row(encoded: Sequence[bytes]) -> bytes:
 
 def _firsts(encoded: Sequence[bytes]) -> Places:
     """Where each text begins, and behind them where another one would."""
-    return np.cumsum([MARGIN, *(len(text) + 1 for text in encoded)])
+    firsts = np.full(len(encoded) + 1, MARGIN)
+    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)) + 1, out=firsts[1:])
+    firsts[1:] += MARGIN
+    return firsts
 
 
 def _owners(firsts: Places, places: Places) -> Places:
@@ -205,8 +208,7 @@ def held(words: Words, vocabulary: Vocabulary) -> tuple[Places, NDArray[np.objec
     if vocabulary.beginnings:
         wanted[_begin_so(words, vocabulary)] = True
     hits = np.flatnonzero(wanted)
-    names = _names(words, hits, vocabulary)
-    sure = names != ""
+    names, sure = _names(words, hits, vocabulary)
     return hits[sure], names[sure]
 
 
@@ -217,20 +219,21 @@ def _begin_so(words: Words, vocabulary: Vocabulary) -> Places:
     return long[vocabulary.heads[pairs[words.starts[long]]]]
 
 
-def _names(words: Words, hits: Places, vocabulary: Vocabulary) -> NDArray[np.object_]:
-    """The word at each place, empty where the vocabulary does not hold it. Python runs for long words only."""
+def _names(words: Words, hits: Places, vocabulary: Vocabulary) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+    """The word at each place, and whether the vocabulary holds it. Python runs for long words only."""
     known, names = vocabulary.short
     starts, ends, keys = words.starts[hits], words.ends[hits], words.keys[hits]
     length = ends - starts
     place = np.searchsorted(known[:-1], keys)
-    same = (known[place] == keys) & (length <= MARGIN)
-    found: NDArray[np.object_] = names[np.where(same, place, -1)]
-    others = np.flatnonzero(~same & (length >= (_LONG if vocabulary.beginnings else MARGIN + 1)))
+    sure = (known[place] == keys) & (length <= MARGIN)
+    others = np.flatnonzero(~sure & (length >= (_LONG if vocabulary.beginnings else MARGIN + 1)))
     text = words.low.decode("ascii")
     long = [text[start:end] for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True)]
-    unknown = frozenset(word for word in frozenset(long) if not vocabulary.holds(word))
-    found[others] = ["" if word in unknown else word for word in long]
-    return found
+    holds = frozenset(filter(vocabulary.holds, frozenset(long)))
+    found: NDArray[np.object_] = names[place]
+    found[others] = long
+    sure[others] = list(map(holds.__contains__, long))
+    return found, sure
 
 
 # What follows works in place where it can: new memory costs more than the sums.
