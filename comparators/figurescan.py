@@ -34,8 +34,7 @@ _CLASS_OF = {
     **dict.fromkeys("%$?", _SIGN),
 }
 _CLASSES = bytes(_CLASS_OF.get(chr(byte), 0) for byte in range(256))
-_LONGEST_SIGN = 3
-_LONGEST_MARKER = 3
+_LONGEST_SIGN, _LONGEST_MARKER = 3, 3
 #: Before the first marker of a list.
 _BEFORE_LIST = ":.!?)*_;\n"
 _WORD = re.compile(r"[\w']+")
@@ -88,7 +87,10 @@ class FigureScanner:
         return self.passages_of(texts, portioned)
 
     def passages_of(self, texts: Sequence[str], portioned: Sequence[Tokens]) -> tuple[Ints, list[str]]:
-        """The same, of the `tokens` of all portions of the texts. Python runs for passages only."""
+        """The same, of the `tokens` of all portions of the texts: their few are looked at once, not by portions.
+
+        Python runs for passages only.
+        """
         if not texts:
             return np.zeros(0, np.int64), []
         tokens, rows = _placed(texts, portioned)
@@ -100,8 +102,10 @@ class FigureScanner:
         return where[0], [texts[row][start:end] for row, start, end in found]
 
     def tokens(self, raw: bytes, words: Words, first: int) -> Tokens:
-        """The tokens of a portion: texts in a row, a byte for each character, with their words. `first` characters of
-        texts, with one behind each, stand before it."""
+        """The tokens of a portion: texts in a row, a byte for each character, with their words.
+
+        The places of tokens are those in all texts with a character behind each; `first` is that of the portion.
+        """
         classes = np.frombuffer(raw.translate(_CLASSES), np.uint8)
         gaps = np.flatnonzero(classes == _GAP)
         kinds = self._kinds(classes, gaps, words)
@@ -164,18 +168,18 @@ def _leave_out_markers(texts: Sequence[str], tokens: Tokens, rows: Ints) -> None
     """The numbers of a list count nothing: 1., 2., 3. in order, the first one where a sentence may begin."""
     short = tokens.ends - tokens.starts <= _LONGEST_MARKER
     markers = np.flatnonzero(tokens.marked & (tokens.kinds == _BEGIN) & short)
-    current, expected = -1, "1"
+    current, expected = -1, 1
     where = (markers, rows[markers], tokens.starts[markers], tokens.ends[markers])
     for place, row, start, end in zip(*(each.tolist() for each in where), strict=True):
         if row != current:
-            current, expected = row, "1"
+            current, expected = row, 1
         text = texts[row]
-        if text[start : end - 1] != expected:
+        if text[start : end - 1] != str(expected):
             continue
         front = text[max(start - 2, 0) : start].strip(" ")
-        if expected != "1" or not front or front[-1] in _BEFORE_LIST:
+        if expected > 1 or not front or front[-1] in _BEFORE_LIST:
             tokens.kinds[place] = _NOTHING
-            expected = str(int(expected) + 1)
+            expected += 1
 
 
 def _runs(tokens: Tokens) -> tuple[Ints, Ints]:

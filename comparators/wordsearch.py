@@ -216,7 +216,8 @@ def _begin_so(words: Words, vocabulary: Vocabulary) -> Places:
     """Which words are long, and begin with the first two letters of a beginning."""
     long = np.flatnonzero(words.ends - words.starts >= _LONG)
     pairs = np.ndarray((len(words.low) - 1,), "<u2", buffer=words.low, strides=(1,))
-    return long[vocabulary.heads[pairs[words.starts[long]]]]
+    found: Places = long[vocabulary.heads[pairs[words.starts[long]]]]
+    return found
 
 
 def _names(words: Words, hits: Places, vocabulary: Vocabulary) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
