@@ -109,7 +109,7 @@ class FigureScanner:
         classes = np.frombuffer(raw.translate(_CLASSES), np.uint8)
         gaps = np.flatnonzero(classes == _GAP)
         kinds = self._kinds(classes, gaps, words)
-        some = np.flatnonzero(kinds)
+        some = np.flatnonzero(kinds != _NOTHING)
         before, ends = gaps[some - 1], gaps[some]
         follows = np.zeros(len(some), np.bool_)
         follows[1:] = some[1:] - some[:-1] == 1
@@ -124,7 +124,7 @@ class FigureScanner:
         signs = np.searchsorted(gaps, np.flatnonzero(classes == _SIGN))
         kinds[signs[gaps[signs] - gaps[signs - 1] <= _LONGEST_SIGN + 1]] = _PART
         found = self.table[slots(words.keys)]
-        hits = np.flatnonzero(found)
+        hits = np.flatnonzero(found != _NOTHING)
         hits = hits[np.argsort(found[hits], kind="stable")]  # of a token's words the last one says what it is
         kinds[np.searchsorted(gaps, words.starts[hits])] = found[hits]
         kinds[np.searchsorted(gaps, np.flatnonzero(classes == _DIGIT))] = _BEGIN
@@ -185,7 +185,7 @@ def _leave_out_markers(texts: Sequence[str], tokens: Tokens, rows: Ints) -> None
 def _runs(tokens: Tokens) -> tuple[Ints, Ints]:
     """The first and the last token of every passage."""
     kinds = tokens.kinds
-    some = np.flatnonzero(kinds)
+    some = np.flatnonzero(kinds != _NOTHING)
     follows = np.zeros(len(some), np.bool_)
     follows[1:] = (some[1:] - some[:-1] == 1) & tokens.follows[some[1:]]
     place = np.arange(len(some))
