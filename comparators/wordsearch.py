@@ -7,9 +7,9 @@ up by its last eight characters, one machine word, in a table of hashes; what is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -87,21 +87,89 @@ def _key(word: str) -> int:
     return int.from_bytes(word.encode()[-MARGIN:], "little")
 
 
+class Found(NamedTuple):
+    """Words that were found in texts: their numbers among `names`, in order, and how many each text holds."""
+
+    names: Sequence[str]
+    numbers: Places
+    counts: Places
+
+    def of(self, texts: Places) -> tuple[Places, Places]:
+        """The words of these texts behind each other: whose they are, by place among `texts`, and their numbers."""
+        counts = self.counts[texts]
+        rows = np.repeat(np.arange(len(texts)), counts)
+        shift = (np.cumsum(self.counts) - self.counts)[texts] - (np.cumsum(counts) - counts)
+        return rows, self.numbers[np.arange(len(rows)) + shift[rows]]
+
+    def by_text(self) -> list[list[str]]:
+        words = np.array(self.names, np.object_)[self.numbers].tolist()
+        cuts = [0, *np.cumsum(self.counts).tolist()]
+        return [words[start:end] for start, end in pairwise(cuts)]
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Finds the words that a vocabulary holds in text after text."""
+
+    vocabulary: Vocabulary
+    _longer: dict[str, int] = field(default_factory=dict)
+    _found: list[tuple[Places, Places]] = field(default_factory=list)
+
+    def read(self, texts: Sequence[str]) -> None:
+        for part in portions(texts):
+            encoded = in_utf8(part)
+            self.look_at(Words.of(in_a_row(encoded).translate(self.vocabulary.alphabet)), encoded)
+
+    def look_at(self, words: Words, encoded: Sequence[bytes]) -> None:
+        """Find words among those of texts in a row."""
+        hits, numbers = self.held(words)
+        self._found.append((numbers, np.diff(np.searchsorted(words.starts[hits], _firsts(encoded)))))
+
+    @property
+    def found(self) -> Found:
+        """What was found in all texts so far."""
+        none = np.zeros(0, np.int64)
+        numbers, counts = map(np.concatenate, zip((none, none), *self._found, strict=True))
+        return Found(self.names, numbers, counts)
+
+    @property
+    def names(self) -> list[str]:
+        """The words by their numbers: those that their keys tell, then longer ones in the order they were found."""
+        return [*self.vocabulary.short[1], *self._longer]
+
+    def held(self, words: Words) -> tuple[Places, Places]:
+        """Which of the words the vocabulary holds, and the numbers of these, in order."""
+        wanted = self.vocabulary.table[slots(words.keys)]
+        if self.vocabulary.beginnings:
+            wanted[_begin_so(words, self.vocabulary)] = True
+        hits = np.flatnonzero(wanted)
+        numbers = self._numbers(words, hits)
+        sure = numbers >= 0
+        return hits[sure], numbers[sure]
+
+    def _numbers(self, words: Words, hits: Places) -> Places:
+        """The number of the word at each place, -1 where the vocabulary does not hold it. Python runs for long words
+        only."""
+        known, _ = self.vocabulary.short
+        starts, ends, keys = words.starts[hits], words.ends[hits], words.keys[hits]
+        length = ends - starts
+        place = np.searchsorted(known[:-1], keys)
+        same = (known[place] == keys) & (length <= MARGIN)
+        numbers: Places = np.where(same, place, -1)
+        others = np.flatnonzero(~same & (length >= (_LONG if self.vocabulary.beginnings else MARGIN + 1)))
+        text = words.low.decode("ascii")
+        long = [text[start:end] for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True)]
+        for word in filter(self.vocabulary.holds, dict.fromkeys(long)):
+            self._longer.setdefault(word, len(known) + len(self._longer))
+        numbers[others] = list(map(self._longer.get, long, repeat(-1)))
+        return numbers
+
+
 def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]:
     """The words of each text that the vocabulary holds, in order, as often as they occur. Linear in the texts."""
-    return [found for part in portions(texts) for found in _found(part, vocabulary)]
-
-
-def _found(texts: Sequence[str], vocabulary: Vocabulary) -> Iterator[list[str]]:
-    encoded = in_utf8(texts)
-    return held_of(Words.of(in_a_row(encoded).translate(vocabulary.alphabet)), encoded, vocabulary)
-
-
-def held_of(words: Words, encoded: Sequence[bytes], vocabulary: Vocabulary) -> Iterator[list[str]]:
-    """The words of each text that the vocabulary holds; `words` are those of the texts in a row."""
-    hits, names = held(words, vocabulary)
-    every, cuts = names.tolist(), np.searchsorted(words.starts[hits], _firsts(encoded)).tolist()
-    return (every[start:end] for start, end in pairwise(cuts))
+    finder = Finder(vocabulary)
+    finder.read(texts)
+    return finder.found.by_text()
 
 
 def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
@@ -174,7 +242,9 @@ def _read(texts: Sequence[str], vocabulary: Vocabulary) -> _Seen:
     encoded = in_utf8(texts)
     raw = in_a_row(encoded)
     words = Words.of(raw.translate(vocabulary.alphabet))
-    hits, names = held(words, vocabulary)
+    finder = Finder(vocabulary)
+    hits, numbers = finder.held(words)
+    names = np.array(finder.names, np.object_)[numbers]
     firsts = _firsts(encoded)
     return _Seen(raw, words.starts, words.ends, hits, names, firsts, _owners(firsts, words.starts[hits]))
 
@@ -202,39 +272,12 @@ def _owners(firsts: Places, places: Places) -> Places:
     return owners
 
 
-def held(words: Words, vocabulary: Vocabulary) -> tuple[Places, NDArray[np.object_]]:
-    """Which of the words the vocabulary holds, and these words, in order."""
-    wanted = vocabulary.table[slots(words.keys)]
-    if vocabulary.beginnings:
-        wanted[_begin_so(words, vocabulary)] = True
-    hits = np.flatnonzero(wanted)
-    names, sure = _names(words, hits, vocabulary)
-    return hits[sure], names[sure]
-
-
 def _begin_so(words: Words, vocabulary: Vocabulary) -> Places:
     """Which words are long, and begin with the first two letters of a beginning."""
     long = np.flatnonzero(words.ends - words.starts >= _LONG)
     pairs = np.ndarray((len(words.low) - 1,), "<u2", buffer=words.low, strides=(1,))
     found: Places = long[vocabulary.heads[pairs[words.starts[long]]]]
     return found
-
-
-def _names(words: Words, hits: Places, vocabulary: Vocabulary) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
-    """The word at each place, and whether the vocabulary holds it. Python runs for long words only."""
-    known, names = vocabulary.short
-    starts, ends, keys = words.starts[hits], words.ends[hits], words.keys[hits]
-    length = ends - starts
-    place = np.searchsorted(known[:-1], keys)
-    sure = (known[place] == keys) & (length <= MARGIN)
-    others = np.flatnonzero(~sure & (length >= (_LONG if vocabulary.beginnings else MARGIN + 1)))
-    text = words.low.decode("ascii")
-    long = [text[start:end] for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True)]
-    holds = frozenset(filter(vocabulary.holds, frozenset(long)))
-    found: NDArray[np.object_] = names[place]
-    found[others] = long
-    sure[others] = list(map(holds.__contains__, long))
-    return found, sure
 
 
 # What follows works in place where it can: new memory costs more than the sums.
