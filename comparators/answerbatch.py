@@ -74,16 +74,14 @@ class AnswerBatch:
         return production, replay
 
     @property
-    def telling_words(self) -> tuple[tuple[Ints, Ints], tuple[Ints, Ints]]:
-        """The telling words of both sides, where both answered: the place of each among `both`, and its number."""
-        places, telling = self._scanned.places, self._scanned.telling
-        left, right = (telling.of(np.array([places[text] for text in side], np.int64)) for side in (self.left, self.right))
-        return left, right
+    def numbered(self) -> tuple[Sequence[str], tuple[tuple[Ints, Ints], ...]]:
+        """The telling words of both sides, where both answered: the place of each among `both`, and its number.
 
-    @property
-    def names(self) -> Sequence[str]:
-        """What the numbers of `telling_words` stand for."""
-        return self._scanned.telling.names
+        First of all, what the numbers stand for.
+        """
+        places, telling = self._scanned.places, self._scanned.telling
+        sides = (np.array([places[text] for text in side], np.int64) for side in (self.left, self.right))
+        return telling.names, tuple(map(telling.numbers.take, sides))
 
     @cached_property
     def left(self) -> list[str]:

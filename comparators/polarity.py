@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from rapidfuzz import fuzz
 from comparators.alignment import Aligned
 from comparators.answerbatch import AnswerBatch
 from comparators.answerwords import AnswerWords
+from comparators.ragged import Ragged
 from comparators.spec import Bools, Ints
 from comparators.wordscan import words_of
 
@@ -38,8 +39,9 @@ def may_turn(batch: AnswerBatch) -> list[bool]:
 
     Nowhere else can a sentence be turned round, but for two that are turned in opposite directions.
     """
-    words, names = batch.words, batch.names
-    sides = [_Side(*side) for side in batch.telling_words]
+    words = batch.words
+    names, numbered = batch.numbered
+    sides = [_Side(*side) for side in numbered]
     turns = _weigh(sides, names, words, len(batch.both))
     turns[_oppose(sides, names, words)] = True
     turns[_lack_opposites(sides, names, words)] = True
@@ -58,8 +60,9 @@ def _weigh(sides: Sequence[_Side], names: Sequence[str], words: AnswerWords, pai
 
 def _oppose(sides: Sequence[_Side], names: Sequence[str], words: AnswerWords) -> Ints:
     """The rows in which a word stands in one text, and an opposite of it in the other."""
-    meanings = np.array(list(zip_longest(*(words.meanings.get(name, (-1,)) for name in names), fillvalue=-1)))
-    ours, theirs = (_keyed(side.rows, meanings[:, side.numbers]) for side in sides)
+    meanings = Ragged.of([words.meanings.get(name, ()) for name in names])
+    taken = [(side.rows, *meanings.take(side.numbers)) for side in sides]
+    ours, theirs = (_keyed(rows[places], numbers) for rows, places, numbers in taken)
     theirs ^= 1
     theirs.sort()
     there = np.append(theirs, -1)[np.searchsorted(theirs, ours)]
@@ -69,35 +72,40 @@ def _oppose(sides: Sequence[_Side], names: Sequence[str], words: AnswerWords) ->
 
 def _lack_opposites(sides: Sequence[_Side], names: Sequence[str], words: AnswerWords) -> Ints:
     """The rows in which a word stands in one text alone whose opposite stands in most texts."""
-    against = np.array([number if name in words.against_common else -1 for number, name in enumerate(names)])
-    ours, theirs = (_keyed(side.rows, against[side.numbers]) for side in sides)
+    against = np.array([name in words.against_common for name in names])
+    ours, theirs = (_keyed(side.rows, side.numbers)[against[side.numbers]] for side in sides)
     rows: Ints = np.setxor1d(ours, theirs) >> _BITS
     return rows
 
 
 def _keyed(rows: Ints, numbers: Ints) -> Ints:
-    """Row and number as one, where there is a number."""
-    keys: Ints = ((rows << _BITS) | numbers)[numbers >= 0]
+    """Row and number as one."""
+    keys: Ints = (rows << _BITS) | numbers
     return keys
 
 
 def _deny_a_word(sides: Sequence[_Side], names: Sequence[str], batch: AnswerBatch) -> Iterator[int]:
-    """The rows in which a word of one text alone begins so that it is the contrary of what stands in the other."""
-    words = batch.words
-    denied = {n: f" {said}" for n, name in enumerate(names) if name not in words.plain and (said := words.positive(name))}
+    """The rows whose words differ and in which one of them begins so that it is the contrary of what stands in the
+    other text."""
+    plain, positive = batch.words.plain, batch.words.positive
+    denied = {number: f" {word}" for number, name in enumerate(names) if name not in plain and (word := positive(name))}
     denies = np.zeros(len(names), np.bool_)
     denies[list(denied)] = True
+    differ = _differ(sides, len(batch.both))
     for side, texts in zip(sides, (batch.right, batch.left), strict=True):
-        hits = np.flatnonzero(denies[side.numbers])
+        hits = np.flatnonzero(denies[side.numbers] & differ[side.rows])
         for row, number in zip(side.rows[hits].tolist(), side.numbers[hits].tolist(), strict=True):
-            if denied[number] in texts[row] and _differ(sides, row):
+            if denied[number] in texts[row]:
                 yield row
 
 
-def _differ(sides: Sequence[_Side], row: int) -> bool:
-    """Whether the telling words of a pair are not the same."""
-    one, other = (side.numbers[slice(*np.searchsorted(side.rows, (row, row + 1)))] for side in sides)
-    return not np.array_equal(one, other)
+def _differ(sides: Sequence[_Side], pairs: int) -> Bools:
+    """Where the words of a pair are not the same."""
+    one, other = (np.bincount(side.rows, minlength=pairs) for side in sides)
+    differ: Bools = one != other
+    ours, theirs = (_Side(*(each[~differ[side.rows]] for each in side)) for side in sides)
+    differ[ours.rows[ours.numbers != theirs.numbers]] = True
+    return differ
 
 
 def turned(pair: Aligned, words: AnswerWords) -> bool:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from comparators.ragged import Ragged
 from comparators.sentences import LETTERS_ONLY
 
 Keys: TypeAlias = NDArray[np.uint64]
@@ -88,23 +89,14 @@ def _key(word: str) -> int:
 
 
 class Found(NamedTuple):
-    """Words that were found in texts: their numbers among `names`, in order, and how many each text holds."""
+    """Words that were found in texts, by their numbers among `names`, in order."""
 
     names: Sequence[str]
-    numbers: Places
-    counts: Places
-
-    def of(self, texts: Places) -> tuple[Places, Places]:
-        """The words of these texts behind each other: whose they are, by place among `texts`, and their numbers."""
-        counts = self.counts[texts]
-        rows = np.repeat(np.arange(len(texts)), counts)
-        shift = (np.cumsum(self.counts) - self.counts)[texts] - (np.cumsum(counts) - counts)
-        return rows, self.numbers[np.arange(len(rows)) + shift[rows]]
+    numbers: Ragged
 
     def by_text(self) -> list[list[str]]:
-        words = np.array(self.names, np.object_)[self.numbers].tolist()
-        cuts = [0, *np.cumsum(self.counts).tolist()]
-        return [words[start:end] for start, end in pairwise(cuts)]
+        words = np.array(self.names, np.object_)[self.numbers.numbers].tolist()
+        return [words[start:end] for start, end in pairwise(self.numbers.ends())]
 
 
 @dataclass(frozen=True)
@@ -113,7 +105,7 @@ class Finder:
 
     vocabulary: Vocabulary
     _longer: dict[str, int] = field(default_factory=dict)
-    _found: list[tuple[Places, Places]] = field(default_factory=list)
+    _found: list[Ragged] = field(default_factory=list)
 
     def read(self, texts: Sequence[str]) -> None:
         for part in portions(texts):
@@ -123,14 +115,13 @@ class Finder:
     def look_at(self, words: Words, encoded: Sequence[bytes]) -> None:
         """Find words among those of texts in a row."""
         hits, numbers = self.held(words)
-        self._found.append((numbers, np.diff(np.searchsorted(words.starts[hits], _firsts(encoded)))))
+        cuts = np.searchsorted(words.starts[hits], _firsts(encoded))
+        self._found.append(Ragged(numbers, cuts[1:] - cuts[:-1]))
 
     @property
     def found(self) -> Found:
         """What was found in all texts so far."""
-        none = np.zeros(0, np.int64)
-        numbers, counts = map(np.concatenate, zip((none, none), *self._found, strict=True))
-        return Found(self.names, numbers, counts)
+        return Found(self.names, Ragged.joined(self._found))
 
     @property
     def names(self) -> list[str]:
