@@ -81,7 +81,7 @@ class AnswerBatch:
         """
         places, telling = self._scanned.places, self._scanned.telling
         sides = (np.array([places[text] for text in side], np.int64) for side in (self.left, self.right))
-        return telling.names, tuple(map(telling.numbers.take, sides))
+        return telling.names, tuple(map(telling.texts.take, sides))
 
     @cached_property
     def left(self) -> list[str]:

@@ -85,8 +85,10 @@ def _keyed(rows: Ints, numbers: Ints) -> Ints:
 
 
 def _deny_a_word(sides: Sequence[_Side], names: Sequence[str], batch: AnswerBatch) -> Iterator[int]:
-    """The rows whose words differ and in which one of them begins so that it is the contrary of what stands in the
-    other text."""
+    """The rows in which a word of one text begins so that it is the contrary of what stands in the other.
+
+    Not where both texts hold the same telling words: the contrary stands in both then.
+    """
     plain, positive = batch.words.plain, batch.words.positive
     denied = {number: f" {word}" for number, name in enumerate(names) if name not in plain and (word := positive(name))}
     denies = np.zeros(len(names), np.bool_)

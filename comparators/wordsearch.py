@@ -89,19 +89,19 @@ def _key(word: str) -> int:
 
 
 class Found(NamedTuple):
-    """Words that were found in texts, by their numbers among `names`, in order."""
+    """Words that were found: for each text their numbers among `names`, in order."""
 
     names: Sequence[str]
-    numbers: Ragged
+    texts: Ragged
 
     def by_text(self) -> list[list[str]]:
-        words = np.array(self.names, np.object_)[self.numbers.numbers].tolist()
-        return [words[start:end] for start, end in pairwise(self.numbers.ends())]
+        words = np.array(self.names, np.object_)[self.texts.numbers].tolist()
+        return [words[start:end] for start, end in pairwise(self.texts.ends())]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Finder:
-    """Finds the words that a vocabulary holds in text after text."""
+    """Finds the words that a vocabulary holds in text after text, and keeps what it found."""
 
     vocabulary: Vocabulary
     _longer: dict[str, int] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class Finder:
             self.look_at(Words.of(in_a_row(encoded).translate(self.vocabulary.alphabet)), encoded)
 
     def look_at(self, words: Words, encoded: Sequence[bytes]) -> None:
-        """Find words among those of texts in a row."""
+        """Find words among those of texts in a row (`in_a_row`)."""
         hits, numbers = self.held(words)
         cuts = np.searchsorted(words.starts[hits], _firsts(encoded))
         self._found.append(Ragged(numbers, cuts[1:] - cuts[:-1]))
@@ -139,8 +139,10 @@ class Finder:
         return hits[sure], numbers[sure]
 
     def _numbers(self, words: Words, hits: Places) -> Places:
-        """The number of the word at each place, -1 where the vocabulary does not hold it. Python runs for long words
-        only."""
+        """The number of the word at each place, -1 where the vocabulary does not hold it.
+
+        Python runs for long words only.
+        """
         known, _ = self.vocabulary.short
         starts, ends, keys = words.starts[hits], words.ends[hits], words.keys[hits]
         length = ends - starts
