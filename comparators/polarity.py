@@ -87,7 +87,7 @@ def _keyed(rows: Ints, numbers: Ints) -> Ints:
 def _deny_a_word(sides: Sequence[_Side], names: Sequence[str], batch: AnswerBatch) -> Iterator[int]:
     """The rows in which a word of one text begins so that it is the contrary of what stands in the other.
 
-    Not where both texts hold the same telling words: the contrary stands in both then.
+    Only of pairs whose telling words differ: what both say is not turned round.
     """
     plain, positive = batch.words.plain, batch.words.positive
     denied = {number: f" {word}" for number, name in enumerate(names) if name not in plain and (word := positive(name))}
