@@ -89,11 +89,10 @@ def _scan() -> Callable[[list[str], list[str]], object]:
     def scan(production: list[str], replay: list[str]) -> object:
         batch = AnswerBatch(production, replay, language)
         left, right = batch.figures
-        telling, texts = zip(*batch.telling, strict=True), zip(batch.left, batch.right, strict=True)
         return (
             distances(batch.left, batch.right),
             [unmatched(*sides) for sides in zip(left, right, strict=True)],
-            may_turn(telling, texts, language),
+            may_turn(batch),
             compare_claims(_claims(production, replay, lexicon)),
         )
 

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, compress
+from typing import NamedTuple
 
 import numpy as np
 
 from comparators.alignment import Aligned, align_all
+from comparators.answerscan import scan
 from comparators.answerwords import AnswerWords
 from comparators.figure import Figure
-from comparators.numbers import MAX_CHARACTERS, figures
-from comparators.spec import Bools, Status, Statuses
+from comparators.numbers import MAX_CHARACTERS
+from comparators.spec import Bools, Ints, Status, Statuses
 from comparators.text import normalise_all
-from comparators.wordsearch import words_found
+from comparators.wordsearch import Finder, Found
+
+
+class _Scanned(NamedTuple):
+    """The place of each text in normal form, telling words of all, and figures of those of which they are read."""
+
+    places: Mapping[str, int]
+    telling: Found
+    figures: list[list[Figure]]
 
 
 @dataclass(frozen=True)
@@ -56,10 +67,21 @@ class AnswerBatch:
     @cached_property
     def telling(self) -> tuple[list[list[str]], list[list[str]]]:
         """The telling words of both sides (`AnswerWords.telling`); none where there is no answer to read."""
-        texts = list(dict.fromkeys(text for side in self.normal for text in side if text))
-        by_text = dict(zip(texts, words_found(texts, self.words.telling), strict=True))
-        production, replay = ([by_text.get(text or "", []) for text in side] for side in self.normal)
+        words = self._scanned.telling.by_text()
+        production, replay = (
+            [words[self._scanned.places[text]] if text else [] for text in side] for side in self.normal
+        )
         return production, replay
+
+    @property
+    def numbered(self) -> tuple[Sequence[str], tuple[tuple[Ints, Ints], ...]]:
+        """The telling words of both sides, where both answered: the place of each among `both`, and its number.
+
+        First of all, what the numbers stand for.
+        """
+        places, telling = self._scanned.places, self._scanned.telling
+        sides = (np.array([places[text] for text in side], np.int64) for side in (self.left, self.right))
+        return telling.names, tuple(map(telling.texts.take, sides))
 
     @cached_property
     def left(self) -> list[str]:
@@ -80,13 +102,24 @@ class AnswerBatch:
     @cached_property
     def figures(self) -> tuple[list[list[Figure]], list[list[Figure]]]:
         """Numbers and ids of both sides, where both answered; none where a text does not fit."""
+        places, read = self._scanned.places, self._scanned.figures
         left, right = (
-            [text if fits else "" for text, fits in zip(side, self.fits, strict=True)]
+            [read[places[text]] if fits else [] for text, fits in zip(side, self.fits, strict=True)]
             for side in (self.left, self.right)
         )
-        texts = list(dict.fromkeys((*left, *right)))
-        by_text = dict(zip(texts, figures(texts), strict=True))
-        return [by_text[text] for text in left], [by_text[text] for text in right]
+        return left, right
+
+    @cached_property
+    def _scanned(self) -> _Scanned:
+        pairs = compress(zip(self.left, self.right, strict=True), self.fits)
+        texts = sorted(dict.fromkeys(chain.from_iterable(pairs)), key=str.isascii, reverse=True)
+        places = {text: place for place, text in enumerate(texts)}
+        others = [text for text in dict.fromkeys(chain(*self.normal)) if text is not None and text not in places]
+        places.update((text, place) for place, text in enumerate(others, len(texts)))
+        finder = Finder(self.words.telling)
+        read = scan(texts, finder)
+        finder.read(others)
+        return _Scanned(places, finder.found, read)
 
     def aligned(self, wanted: Sequence[int]) -> list[list[Aligned] | None]:
         """Changed sentences of some pairs, by their place among `both`."""

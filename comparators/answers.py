@@ -111,8 +111,7 @@ def _sentencewise(
 ) -> tuple[Column, Column]:
     """Most pairs differ neither in figures on both sides nor in a cue: their sentences are not even cut."""
     swapped = [bool(one and other) for one, other in zip(missing, added, strict=True)]
-    telling = ((batch.telling[0][row], batch.telling[1][row]) for row in batch.both)
-    turning = may_turn(telling, zip(batch.left, batch.right, strict=True), batch.words)
+    turning = may_turn(batch)
     asked = [place for place, both in enumerate(zip(swapped, turning, strict=True)) if any(both)]
     figures_, turns = np.zeros(len(swapped)), np.zeros(len(swapped))
     fits = np.ones(len(swapped), np.bool_)

@@ -164,6 +164,15 @@ class AnswerWords:
         return self._joined((one, other) for pair in self.antonyms for one, other in (pair, pair[::-1]))
 
     @cached_property
+    def meanings(self) -> Mapping[str, tuple[int, ...]]:
+        """A number for each side of `antonyms` that holds the word; those of opposites differ in the last bit."""
+        found: dict[str, list[int]] = {}
+        for number, side in enumerate(chain.from_iterable(self.antonyms)):
+            for word in side:
+                found.setdefault(word, []).append(number)
+        return {word: tuple(numbers) for word, numbers in found.items()}
+
+    @cached_property
     def against_common(self) -> frozenset[str]:
         """Words whose opposite stands in most answers."""
         return frozenset(word for word, others in self.opposites_of.items() if not others.isdisjoint(self.common))

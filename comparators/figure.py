@@ -99,6 +99,12 @@ def ways_to_write(figure: Figure) -> tuple[Key, ...]:
     return tuple(otherwise(figure))
 
 
+@lru_cache(maxsize=4096)
+def values_to_write(figure: Figure) -> frozenset[str]:
+    """The values of `ways_to_write`."""
+    return frozenset(value for value, _ in ways_to_write(figure))
+
+
 def _other_units(figure: Figure) -> Iterator[Key]:
     value, unit, _ = figure
     if not unit:

@@ -85,6 +85,11 @@ class FigureReader:
                 self._seen[passage] = found
         return found
 
+    def read_all(self, passages: Iterable[str]) -> list[tuple[Figure, ...]]:
+        """The figures of each passage."""
+        seen, read = self._seen.get, self.read
+        return [seen(passage) or read(passage) for passage in passages]
+
     @cached_property
     def _seen(self) -> dict[str, tuple[Figure, ...]]:
         return {}

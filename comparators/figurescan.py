@@ -7,7 +7,7 @@ begins a passage; tokens with digits or words of figures behind it, each behind 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from comparators.figurewords import FigureWords, english_figures
 from comparators.spec import Bools, Ints
 from comparators.wordscan import WORDS
-from comparators.wordsearch import MARGIN, SLOT_BITS, bounds, slots, slots_of, tails
+from comparators.wordsearch import MARGIN, SLOT_BITS, Words, in_a_row, portions, slots, slots_of
 
 #: Tokens of a passage.
 LONGEST_PASSAGE = 16
@@ -34,7 +34,7 @@ _CLASS_OF = {
     **dict.fromkeys("%$?", _SIGN),
 }
 _CLASSES = bytes(_CLASS_OF.get(chr(byte), 0) for byte in range(256))
-_LONGEST_SIGN = 3
+_LONGEST_SIGN, _LONGEST_MARKER = 3, 3
 #: Before the first marker of a list.
 _BEFORE_LIST = ":.!?)*_;\n"
 _WORD = re.compile(r"[\w']+")
@@ -42,14 +42,18 @@ _WORD = re.compile(r"[\w']+")
 _AROUND = 16
 
 
-class _Tokens(NamedTuple):
-    """Where tokens begin and end, what they are to figures, and whether a space alone stands in front."""
+class Tokens(NamedTuple):
+    """Tokens that are something to figures: where they begin and end, and what they are.
+
+    `follows`: the token before is one of them as well, and a space alone stands between. `marked`: it ends as the
+    marker of a list does.
+    """
 
     starts: Ints
     ends: Ints
     kinds: NDArray[np.uint8]
-    spaced: Bools
-    markers: Ints
+    follows: Bools
+    marked: Bools
 
 
 @dataclass(frozen=True)
@@ -72,90 +76,118 @@ class FigureScanner:
             table[slots_of(those)] = kind
         return table
 
-    def passages(self, texts: Sequence[str]) -> Iterator[tuple[int, str]]:
-        """The row of every passage, and the passage, in order. Python runs for passages only."""
-        joined = "\n".join((*texts, ""))
-        tokens = self._tokens(joined)
-        row_ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)
-        _leave_out_markers(joined, tokens, row_ends)
-        self._leave_out_pronouns(joined, tokens)
+    def passages(self, texts: Sequence[str]) -> tuple[Ints, list[str]]:
+        """The row of every passage, and the passage, in order."""
+        portioned: list[Tokens] = []
+        first = 0
+        for part in portions(texts):
+            raw = in_a_row(in_ascii(part))
+            portioned.append(self.tokens(raw, Words.of(raw.translate(WORDS)), first))
+            first += len(raw) - MARGIN
+        return self.passages_of(texts, portioned)
+
+    def passages_of(self, texts: Sequence[str], portioned: Sequence[Tokens]) -> tuple[Ints, list[str]]:
+        """The same, of the `tokens` of all portions of the texts: their few are looked at once, not by portions.
+
+        Python runs for passages only.
+        """
+        if not texts:
+            return np.zeros(0, np.int64), []
+        tokens, rows = _placed(texts, portioned)
+        _leave_out_markers(texts, tokens, rows)
+        self._leave_out_pronouns(texts, tokens, rows)
         first, last = _runs(tokens)
-        starts, ends = tokens.starts[first], tokens.ends[last]
-        rows = np.searchsorted(row_ends, starts, side="right")
-        for row, start, end in zip(rows.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            yield row, joined[start:end]
+        where = (rows[first], tokens.starts[first], tokens.ends[last])
+        found = zip(*(each.tolist() for each in where), strict=True)
+        return where[0], [texts[row][start:end] for row, start, end in found]
 
-    def _tokens(self, joined: str) -> _Tokens:
-        text = joined.encode("ascii", "replace")  # one byte each, others are "?"
-        classes = np.frombuffer(text.translate(_CLASSES), np.uint8)
-        ends = np.flatnonzero(classes == _GAP)
-        starts = np.zeros_like(ends)
-        np.add(ends[:-1], 1, out=starts[1:])
-        kinds = np.zeros(len(ends), np.uint8)
-        found, kind = self._words(text)
-        kinds[np.searchsorted(ends, found)] = kind
-        digits = np.searchsorted(ends, np.flatnonzero(classes == _DIGIT))
-        kinds[digits] = _BEGIN
-        length = ends - starts
-        signs = np.searchsorted(ends, np.flatnonzero(classes == _SIGN))
-        signs = signs[(length[signs] <= _LONGEST_SIGN) & (kinds[signs] == _NOTHING)]
-        kinds[signs] = _PART
-        spaced = np.zeros(len(ends), np.bool_)
-        spaced[1:] = np.frombuffer(text, np.uint8)[ends[:-1]] == ord(" ")
-        short = np.flatnonzero((length == 2) | (length == 3))
-        marked = (classes[starts[short]] == _DIGIT) & (classes[ends[short] - 1] == _MARK)
-        markers = short[marked]
-        return _Tokens(starts, ends, kinds, spaced, markers)
+    def tokens(self, raw: bytes, words: Words, first: int) -> Tokens:
+        """The tokens of a portion: texts in a row, a byte for each character, with their words.
 
-    def _words(self, text: bytes) -> tuple[Ints, NDArray[np.uint8]]:
-        """Where words of figures begin, and what they are, the least first."""
-        low = b" " * MARGIN + text.translate(WORDS)[:-1] + b" "
-        starts, ends = bounds(low)
-        kinds = self.table[slots(tails(low, starts, ends))]
-        hits = np.flatnonzero(kinds)
-        hits = hits[np.argsort(kinds[hits], kind="stable")]  # of a token's words the last one says what it is
-        return starts[hits] - MARGIN, kinds[hits]
+        The places of tokens are those in all texts with a character behind each; `first` is that of the portion.
+        """
+        classes = np.frombuffer(raw.translate(_CLASSES), np.uint8)
+        gaps = np.flatnonzero(classes == _GAP)
+        kinds = self._kinds(classes, gaps, words)
+        some = np.flatnonzero(kinds != _NOTHING)
+        before, ends = gaps[some - 1], gaps[some]
+        follows = np.zeros(len(some), np.bool_)
+        follows[1:] = some[1:] - some[:-1] == 1
+        follows &= np.frombuffer(raw, np.uint8)[before] == ord(" ")
+        marked = classes[ends - 1] == _MARK
+        at = first - MARGIN
+        return Tokens(before + (at + 1), ends + at, kinds[some], follows, marked)
 
-    def _leave_out_pronouns(self, joined: str, tokens: _Tokens) -> None:
+    def _kinds(self, classes: NDArray[np.uint8], gaps: Ints, words: Words) -> NDArray[np.uint8]:
+        """What each token is, by the gap behind it: of a digit, a word and a sign the first one says it."""
+        kinds = np.zeros(len(gaps), np.uint8)
+        signs = np.searchsorted(gaps, np.flatnonzero(classes == _SIGN))
+        kinds[signs[gaps[signs] - gaps[signs - 1] <= _LONGEST_SIGN + 1]] = _PART
+        found = self.table[slots(words.keys)]
+        hits = np.flatnonzero(found != _NOTHING)
+        hits = hits[np.argsort(found[hits], kind="stable")]  # of a token's words the last one says what it is
+        kinds[np.searchsorted(gaps, words.starts[hits])] = found[hits]
+        kinds[np.searchsorted(gaps, np.flatnonzero(classes == _DIGIT))] = _BEGIN
+        return kinds
+
+    def _leave_out_pronouns(self, texts: Sequence[str], tokens: Tokens, rows: Ints) -> None:
         """ "The one that failed" counts nothing."""
         places = np.flatnonzero(tokens.kinds == _ONE)
-        where = (places, tokens.starts[places], tokens.ends[places])
-        for place, start, end in zip(*(each.tolist() for each in where), strict=True):
-            before = _WORD.findall(joined[max(start - _AROUND, 0) : start])
-            after = _WORD.match(joined, end + 1)
-            counts = (
-                joined[end - 1].isalpha()
-                and joined[end] == " "
-                and after is not None
-                and after[0] not in self.words.no_figure_before
-                and (not before or before[-1] not in self.words.no_figure_after)
-            )
-            tokens.kinds[place] = _BEGIN if counts else _NOTHING
+        where = (places, rows[places], tokens.starts[places], tokens.ends[places])
+        for place, row, start, end in zip(*(each.tolist() for each in where), strict=True):
+            tokens.kinds[place] = _BEGIN if self._counts(texts[row], start, end) else _NOTHING
+
+    def _counts(self, text: str, start: int, end: int) -> bool:
+        """Whether the word for one at this place is a number."""
+        if not text[end - 1].isalpha() or text[end : end + 1] != " ":
+            return False
+        after = _WORD.match(text, end + 1)
+        if after is None or after[0] in self.words.no_figure_before:
+            return False
+        before = _WORD.findall(text[max(start - _AROUND, 0) : start])
+        return not before or before[-1] not in self.words.no_figure_after
 
 
-def _leave_out_markers(joined: str, tokens: _Tokens, row_ends: Ints) -> None:
+def in_ascii(texts: Iterable[str]) -> list[bytes]:
+    """A byte for each character; others are "?"."""
+    return [text.encode("ascii", "replace") for text in texts]
+
+
+def _placed(texts: Sequence[str], portioned: Sequence[Tokens]) -> tuple[Tokens, Ints]:
+    """The tokens of all portions, with their places in their texts; and the rows of these."""
+    starts, ends, kinds, follows, marked = map(np.concatenate, zip(*portioned, strict=True))
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
+    behind = np.cumsum(sizes)
+    rows = np.searchsorted(behind, starts, side="right")
+    first = (behind - sizes)[rows]
+    follows[1:] &= rows[1:] == rows[:-1]
+    return Tokens(starts - first, ends - first, kinds, follows, marked), rows
+
+
+def _leave_out_markers(texts: Sequence[str], tokens: Tokens, rows: Ints) -> None:
     """The numbers of a list count nothing: 1., 2., 3. in order, the first one where a sentence may begin."""
-    rows = np.searchsorted(row_ends, tokens.starts[tokens.markers], side="right").tolist()
+    short = tokens.ends - tokens.starts <= _LONGEST_MARKER
+    markers = np.flatnonzero(tokens.marked & (tokens.kinds == _BEGIN) & short)
     current, expected = -1, 1
-    for row, place in zip(rows, tokens.markers.tolist(), strict=True):
+    where = (markers, rows[markers], tokens.starts[markers], tokens.ends[markers])
+    for place, row, start, end in zip(*(each.tolist() for each in where), strict=True):
         if row != current:
             current, expected = row, 1
-        start, end = int(tokens.starts[place]), int(tokens.ends[place])
-        written = joined[start : end - 1]
-        if written != str(expected):
+        text = texts[row]
+        if text[start : end - 1] != str(expected):
             continue
-        front = joined[:start][-2:].strip(" ") if start < 2 else joined[start - 2 : start].strip(" ")
+        front = text[max(start - 2, 0) : start].strip(" ")
         if expected > 1 or not front or front[-1] in _BEFORE_LIST:
             tokens.kinds[place] = _NOTHING
             expected += 1
 
 
-def _runs(tokens: _Tokens) -> tuple[Ints, Ints]:
+def _runs(tokens: Tokens) -> tuple[Ints, Ints]:
     """The first and the last token of every passage."""
     kinds = tokens.kinds
-    some = np.flatnonzero(kinds)
+    some = np.flatnonzero(kinds != _NOTHING)
     follows = np.zeros(len(some), np.bool_)
-    follows[1:] = (np.diff(some) == 1) & tokens.spaced[some[1:]]
+    follows[1:] = (some[1:] - some[:-1] == 1) & tokens.follows[some[1:]]
     place = np.arange(len(some))
     begin = np.maximum.accumulate(np.where(follows, 0, place))
     run = np.cumsum((place - begin) % LONGEST_PASSAGE == 0)

@@ -11,19 +11,21 @@ Texts are expected in normal form (`text.normalise_all`): lower case, ASCII digi
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
 from operator import itemgetter
 from typing import TypeAlias
 
-from comparators.figure import FAINT, NAME, Figure, Key, kind_of, rounded, ways_to_write
+import numpy as np
+
+from comparators.figure import FAINT, NAME, Figure, Key, kind_of, rounded, values_to_write, ways_to_write
 from comparators.figureread import english_reader
 from comparators.figurescan import english_scanner
-from comparators.wordsearch import portions
+from comparators.spec import Ints
 
 #: Characters of an answer of which figures are read.
 MAX_CHARACTERS = 250_000
-_DECIMALS = itemgetter(2)
+_VALUE, _DECIMALS = itemgetter(0), itemgetter(2)
 #: `Key` of a figure.
 _KEY = itemgetter(0, 1)
 #: Of how many numbers of decimals there must be numbers before one can be another rounded.
@@ -41,9 +43,7 @@ def unmatched(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[l
         return [], []
     if not production or not replay:
         return counted(production), counted(replay)
-    missing, added = _differences(production, replay)
-    if missing and added:
-        missing, added = _cancelled(missing, added)
+    missing, added = _left_over(production, replay)
     if len(missing) != len(added) and (digits := _digits(missing)) and digits == _digits(added):
         return [], []
     return _telling(missing, added), _telling(added, missing)
@@ -54,17 +54,25 @@ def counted(found: Iterable[Figure]) -> list[Figure]:
     return [figure for figure in found if figure.decimals not in FAINT]
 
 
-def _differences(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
-    """Multiset differences by value and unit. Most texts that differ have no figure in common."""
-    if frozenset(map(_KEY, production)).isdisjoint(map(_KEY, replay)):
+def _left_over(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
+    """What has no equal. Most texts that differ have no figure in common, nor one that could be another's."""
+    if _are_unlike(production, replay):
         return list(production), list(replay)
+    missing, added = _differences(production, replay)
+    return _cancelled(missing, added) if missing and added else (missing, added)
+
+
+def _differences(production: Sequence[Figure], replay: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
+    """Multiset differences by value and unit."""
     ours, theirs = list(map(_KEY, production)), list(map(_KEY, replay))
     return _beyond(production, ours, theirs), _beyond(replay, theirs, ours)
 
 
 def _beyond(these: Sequence[Figure], keys: Sequence[Key], those: Sequence[Key]) -> list[Figure]:
     """The figures of which there are more than of those. Of equal values the later ones stay."""
-    budget = Counter(those)
+    budget: dict[Key, int] = {}
+    for key in those:
+        budget[key] = budget.get(key, 0) + 1
     left = []
     for figure, key in zip(these, keys, strict=True):
         if remaining := budget.get(key, 0):
@@ -101,12 +109,31 @@ def _cancelled(missing: list[Figure], added: list[Figure]) -> tuple[list[Figure]
     return _kept(missing, sides[0]), _kept(added, sides[1])
 
 
-def _are_unlike(missing: Sequence[Figure], added: Sequence[Figure]) -> bool:
-    """Whether no figure is another one written otherwise, and none can be rounded: they show the same decimals."""
+def _are_unlike(these: Sequence[Figure], those: Sequence[Figure]) -> bool:
+    """Whether no figure can be another one, written otherwise or rounded: by their values alone, without units."""
+    ours, theirs = frozenset(map(_VALUE, these)), frozenset(map(_VALUE, those))
     return (
-        all(map(frozenset(map(_KEY, added)).isdisjoint, map(ways_to_write, missing)))
-        and all(map(frozenset(map(_KEY, missing)).isdisjoint, map(ways_to_write, added)))
-        and sum(map(NAME.__gt__, {*map(_DECIMALS, missing), *map(_DECIMALS, added)})) < _ROUNDED_AND_EXACT
+        ours.isdisjoint(theirs)
+        and all(map(theirs.isdisjoint, map(values_to_write, these)))
+        and all(map(ours.isdisjoint, map(values_to_write, those)))
+        and not _may_be_rounded(these, those, ours, theirs)
+    )
+
+
+def _may_be_rounded(
+    these: Sequence[Figure], those: Sequence[Figure], ours: frozenset[str], theirs: frozenset[str]
+) -> bool:
+    """Whether some figure, rounded to the decimals that another one shows, may have its value."""
+    here, there = frozenset(map(_DECIMALS, these)), frozenset(map(_DECIMALS, those))
+    if sum(map(NAME.__gt__, here | there)) < _ROUNDED_AND_EXACT:
+        return False
+    return any(
+        rounded(value, coarse) in values
+        for side, shown, values in ((these, there, theirs), (those, here, ours))
+        for value, _, fine in side
+        if fine < NAME
+        for coarse in shown
+        if coarse < fine
     )
 
 
@@ -177,12 +204,11 @@ def _telling(these: list[Figure], those: list[Figure]) -> list[Figure]:
 
 def figures(texts: Sequence[str]) -> list[list[Figure]]:
     """The figures of each normalised text."""
-    return [found for part in portions(texts) for found in _figures_of(part)]
+    return figures_of(len(texts), *english_scanner().passages(texts))
 
 
-def _figures_of(texts: Sequence[str]) -> list[list[Figure]]:
-    result: list[list[Figure]] = [[] for _ in texts]
-    read = english_reader().read
-    for row, passage in english_scanner().passages(texts):
-        result[row] += read(passage)
-    return result
+def figures_of(texts: int, rows: Ints, passages: Sequence[str]) -> list[list[Figure]]:
+    """The figures of each of so many texts, by their passages and the rows of these, in order."""
+    found = english_reader().read_all(passages)
+    cuts = np.searchsorted(rows, np.arange(texts + 1)).tolist()
+    return [list(chain.from_iterable(found[start:end])) for start, end in pairwise(cuts)]

@@ -7,51 +7,107 @@ a third of the wrong edits, negations far more often than opposites). It is a fl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import pairwise, repeat
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
+import numpy as np
 from rapidfuzz import fuzz
 
 from comparators.alignment import Aligned
+from comparators.answerbatch import AnswerBatch
 from comparators.answerwords import AnswerWords
+from comparators.ragged import Ragged
+from comparators.spec import Bools, Ints
 from comparators.wordscan import words_of
 
 #: Two sentences are the same but for their cues from this similarity on (of 100).
 SAME_BUT_FOR_CUES = 75.0
+#: Bits of a number beside that of its row.
+_BITS = 32
 
 
-def may_turn(
-    said: Iterable[tuple[Sequence[str], Sequence[str]]], texts: Iterable[tuple[str, str]], words: AnswerWords
-) -> list[bool]:
-    """Which pairs of texts, with their telling words, deny another number of times, or hold opposites.
+class _Side(NamedTuple):
+    """Telling words of one side of all pairs: whose they are, and their numbers."""
+
+    rows: Ints
+    numbers: Ints
+
+
+def may_turn(batch: AnswerBatch) -> list[bool]:
+    """In which pairs with two answers these deny another number of times, or hold opposites, by their telling words.
 
     Nowhere else can a sentence be turned round, but for two that are turned in opposite directions.
     """
-    return [
-        (one != other and _weigh(one, other, words))
-        or _oppose(one, other, words)
-        or (one != other and _denies_a_word(one, other, *both, words))
-        for (one, other), both in zip(said, texts, strict=True)
-    ]
+    words = batch.words
+    names, numbered = batch.numbered
+    sides = [_Side(*side) for side in numbered]
+    turns = _weigh(sides, names, words, len(batch.both))
+    turns[_oppose(sides, names, words)] = True
+    turns[_lack_opposites(sides, names, words)] = True
+    turns[list(_deny_a_word(sides, names, batch))] = True
+    may: list[bool] = turns.tolist()
+    return may
 
 
-def _weigh(production: Sequence[str], replay: Sequence[str], words: AnswerWords) -> bool:
-    """Whether something may be denied more often here than there; first words of `denials` count apart."""
-    weight = words.weights.get
-    return sum(map(weight, production, repeat(0))) != sum(map(weight, replay, repeat(0)))
+def _weigh(sides: Sequence[_Side], names: Sequence[str], words: AnswerWords, pairs: int) -> Bools:
+    """Where something may be denied more often here than there; first words of `denials` count apart."""
+    weights = np.array([words.weights.get(name, 0) for name in names], np.float64)
+    one, other = (np.bincount(side.rows, weights[side.numbers], pairs) for side in sides)
+    turns: Bools = one != other
+    return turns
 
 
-def _denies_a_word(
-    production: Sequence[str], replay: Sequence[str], here: str, there: str, words: AnswerWords
-) -> bool:
-    """Whether a word of one text begins so that it is the contrary of what stands in the other."""
-    sides = ((production, there), (replay, here))
-    return any(
-        f" {denied}" in text
-        for side, text in sides
-        for word in frozenset(side) - words.plain
-        if (denied := words.positive(word))
-    )
+def _oppose(sides: Sequence[_Side], names: Sequence[str], words: AnswerWords) -> Ints:
+    """The rows in which a word stands in one text, and an opposite of it in the other."""
+    meanings = Ragged.of([words.meanings.get(name, ()) for name in names])
+    taken = [(side.rows, *meanings.take(side.numbers)) for side in sides]
+    ours, theirs = (_keyed(rows[places], numbers) for rows, places, numbers in taken)
+    theirs ^= 1
+    theirs.sort()
+    there = np.append(theirs, -1)[np.searchsorted(theirs, ours)]
+    rows: Ints = ours[there == ours] >> _BITS
+    return rows
+
+
+def _lack_opposites(sides: Sequence[_Side], names: Sequence[str], words: AnswerWords) -> Ints:
+    """The rows in which a word stands in one text alone whose opposite stands in most texts."""
+    against = np.array([name in words.against_common for name in names])
+    ours, theirs = (_keyed(side.rows, side.numbers)[against[side.numbers]] for side in sides)
+    rows: Ints = np.setxor1d(ours, theirs) >> _BITS
+    return rows
+
+
+def _keyed(rows: Ints, numbers: Ints) -> Ints:
+    """Row and number as one."""
+    keys: Ints = (rows << _BITS) | numbers
+    return keys
+
+
+def _deny_a_word(sides: Sequence[_Side], names: Sequence[str], batch: AnswerBatch) -> Iterator[int]:
+    """The rows in which a word of one text begins so that it is the contrary of what stands in the other.
+
+    Only of pairs whose telling words differ: what both say is not turned round.
+    """
+    plain, positive = batch.words.plain, batch.words.positive
+    denied = {number: f" {word}" for number, name in enumerate(names) if name not in plain and (word := positive(name))}
+    denies = np.zeros(len(names), np.bool_)
+    denies[list(denied)] = True
+    differ = _differ(sides, len(batch.both))
+    for side, texts in zip(sides, (batch.right, batch.left), strict=True):
+        hits = np.flatnonzero(denies[side.numbers] & differ[side.rows])
+        for row, number in zip(side.rows[hits].tolist(), side.numbers[hits].tolist(), strict=True):
+            if denied[number] in texts[row]:
+                yield row
+
+
+def _differ(sides: Sequence[_Side], pairs: int) -> Bools:
+    """Where the words of a pair are not the same."""
+    one, other = (np.bincount(side.rows, minlength=pairs) for side in sides)
+    differ: Bools = one != other
+    ours, theirs = (_Side(*(each[~differ[side.rows]] for each in side)) for side in sides)
+    differ[ours.rows[ours.numbers != theirs.numbers]] = True
+    return differ
 
 
 def turned(pair: Aligned, words: AnswerWords) -> bool:
@@ -80,14 +136,6 @@ def _without_reply(sentence: str, words: AnswerWords) -> tuple[str, str]:
     """The sentence, and the reply that stood in front of it, which is held against a reply only."""
     reply = words.reply.match(sentence)
     return (sentence[reply.end() :], reply[1]) if reply else (sentence, "")
-
-
-def _oppose(production: Sequence[str], replay: Sequence[str], words: AnswerWords) -> bool:
-    """Whether an opposite of some word of one text stands in the other, or may, as it does in most texts."""
-    opposed = words.opposites.intersection(production)
-    if opposed and not all(map(frozenset(replay).isdisjoint, map(words.opposites_of.__getitem__, opposed))):
-        return True
-    return production != replay and not words.against_common.isdisjoint(frozenset(production) ^ frozenset(replay))
 
 
 def _negations(sentence: Sequence[str], words: AnswerWords) -> int:

@@ -7,14 +7,15 @@ up by its last eight characters, one machine word, in a table of hashes; what is
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from comparators.ragged import Ragged
 from comparators.sentences import LETTERS_ONLY
 
 Keys: TypeAlias = NDArray[np.uint64]
@@ -27,7 +28,7 @@ _SPACE = 32
 _LONG = 6
 #: Characters read at once, so that what is worked out on the way stays in the second-level cache, and in memory that
 #: the process keeps: larger arrays are handed back to the system, and every page is cleared anew for the next ones.
-_CHARACTERS = 1 << 15
+_CHARACTERS = 1 << 16
 #: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
 _MULTIPLIER, SLOT_BITS = np.uint64(0x9E3779B97F4A7C15), 16
 
@@ -87,16 +88,81 @@ def _key(word: str) -> int:
     return int.from_bytes(word.encode()[-MARGIN:], "little")
 
 
+class Found(NamedTuple):
+    """Words that were found: for each text their numbers among `names`, in order."""
+
+    names: Sequence[str]
+    texts: Ragged
+
+    def by_text(self) -> list[list[str]]:
+        words = np.array(self.names, np.object_)[self.texts.numbers].tolist()
+        return [words[start:end] for start, end in pairwise(self.texts.ends())]
+
+
+@dataclass
+class Finder:
+    """Finds the words that a vocabulary holds in text after text, and keeps what it found."""
+
+    vocabulary: Vocabulary
+    _longer: dict[str, int] = field(default_factory=dict)
+    _found: list[Ragged] = field(default_factory=list)
+
+    def read(self, texts: Sequence[str]) -> None:
+        for part in portions(texts):
+            encoded = in_utf8(part)
+            self.look_at(Words.of(in_a_row(encoded).translate(self.vocabulary.alphabet)), encoded)
+
+    def look_at(self, words: Words, encoded: Sequence[bytes]) -> None:
+        """Find words among those of texts in a row (`in_a_row`)."""
+        hits, numbers = self.held(words)
+        cuts = np.searchsorted(words.starts[hits], _firsts(encoded))
+        self._found.append(Ragged(numbers, cuts[1:] - cuts[:-1]))
+
+    @property
+    def found(self) -> Found:
+        """What was found in all texts so far."""
+        return Found(self.names, Ragged.joined(self._found))
+
+    @property
+    def names(self) -> list[str]:
+        """The words by their numbers: those that their keys tell, then longer ones in the order they were found."""
+        return [*self.vocabulary.short[1], *self._longer]
+
+    def held(self, words: Words) -> tuple[Places, Places]:
+        """Which of the words the vocabulary holds, and the numbers of these, in order."""
+        wanted = self.vocabulary.table[slots(words.keys)]
+        if self.vocabulary.beginnings:
+            wanted[_begin_so(words, self.vocabulary)] = True
+        hits = np.flatnonzero(wanted)
+        numbers = self._numbers(words, hits)
+        sure = numbers >= 0
+        return hits[sure], numbers[sure]
+
+    def _numbers(self, words: Words, hits: Places) -> Places:
+        """The number of the word at each place, -1 where the vocabulary does not hold it.
+
+        Python runs for long words only.
+        """
+        known, _ = self.vocabulary.short
+        starts, ends, keys = words.starts[hits], words.ends[hits], words.keys[hits]
+        length = ends - starts
+        place = np.searchsorted(known[:-1], keys)
+        same = (known[place] == keys) & (length <= MARGIN)
+        numbers: Places = np.where(same, place, -1)
+        others = np.flatnonzero(~same & (length >= (_LONG if self.vocabulary.beginnings else MARGIN + 1)))
+        text = words.low.decode("ascii")
+        long = [text[start:end] for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True)]
+        for word in filter(self.vocabulary.holds, dict.fromkeys(long)):
+            self._longer.setdefault(word, len(known) + len(self._longer))
+        numbers[others] = list(map(self._longer.get, long, repeat(-1)))
+        return numbers
+
+
 def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]:
     """The words of each text that the vocabulary holds, in order, as often as they occur. Linear in the texts."""
-    return [found for part in portions(texts) for found in _found(part, vocabulary)]
-
-
-def _found(texts: Sequence[str], vocabulary: Vocabulary) -> Iterator[list[str]]:
-    seen = _read(texts, vocabulary)
-    words = seen.words.tolist()
-    cuts = np.searchsorted(seen.owners, np.arange(len(texts) + 1)).tolist()
-    return (words[start:end] for start, end in pairwise(cuts))
+    finder = Finder(vocabulary)
+    finder.read(texts)
+    return finder.found.by_text()
 
 
 def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
@@ -139,6 +205,20 @@ def _vocabulary(wanted: frozenset[str]) -> Vocabulary:
     return Vocabulary(wanted)
 
 
+class Words(NamedTuple):
+    """The words of bytes that begin and end with a space: where they begin, behind their ends, their last letters."""
+
+    low: bytes
+    starts: Places
+    ends: Places
+    keys: Keys
+
+    @classmethod
+    def of(cls, low: bytes) -> Words:
+        starts, ends = _bounds(low)
+        return cls(low, starts, ends, _tails(low, starts, ends))
+
+
 class _Seen(NamedTuple):
     """All texts behind each other; where words and texts begin; which words the vocabulary holds, and whose."""
 
@@ -152,45 +232,51 @@ class _Seen(NamedTuple):
 
 
 def _read(texts: Sequence[str], vocabulary: Vocabulary) -> _Seen:
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    # With spaces in front the first word has eight bytes before its end, too.
-    raw = b" ".join((b" " * MARGIN, *encoded, b""))
-    low = raw.translate(vocabulary.alphabet)
-    starts, ends = bounds(low)
-    keys = tails(low, starts, ends)
-    wanted = vocabulary.table[slots(keys)]
-    if vocabulary.beginnings:
-        pairs = np.ndarray((len(low) - 1,), "<u2", buffer=low, strides=(1,))
-        wanted |= vocabulary.heads[pairs[starts]] & (ends - starts >= _LONG)
-    hits = np.flatnonzero(wanted)
-    words = _words(low, starts[hits], ends[hits], keys[hits], vocabulary)
-    held = words != ""
-    hits, words = hits[held], words[held]
-    firsts = np.cumsum([MARGIN + 1, *(len(text) + 1 for text in encoded)])
-    owners = np.searchsorted(firsts, starts[hits], side="right") - 1
-    return _Seen(raw, starts, ends, hits, words, firsts, owners)
+    encoded = in_utf8(texts)
+    raw = in_a_row(encoded)
+    words = Words.of(raw.translate(vocabulary.alphabet))
+    finder = Finder(vocabulary)
+    hits, numbers = finder.held(words)
+    names = np.array(finder.names, np.object_)[numbers]
+    firsts = _firsts(encoded)
+    return _Seen(raw, words.starts, words.ends, hits, names, firsts, _owners(firsts, words.starts[hits]))
 
 
-def _words(
-    low: bytes, starts: Places, ends: Places, keys: Keys, vocabulary: Vocabulary
-) -> NDArray[np.object_]:
-    """The word at each place, empty where the vocabulary does not hold it. Python runs for long words only."""
-    known, names = vocabulary.short
-    length = ends - starts
-    place = np.searchsorted(known[:-1], keys)
-    same = (known[place] == keys) & (length <= MARGIN)
-    words = np.where(same, names[place], "")
-    others = np.flatnonzero(~same & (length >= (_LONG if vocabulary.beginnings else MARGIN + 1)))
-    text, holds = low.decode("ascii"), vocabulary.holds
-    found = (text[start:end] for start, end in zip(starts[others].tolist(), ends[others].tolist(), strict=True))
-    words[others] = [word if holds(word) else "" for word in found]
-    return words
+def in_utf8(texts: Iterable[str]) -> list[bytes]:
+    return [text.encode("utf-8", "surrogatepass") for text in texts]
+
+
+def in_a_row(encoded: Sequence[bytes]) -> bytes:
+    """Texts with a space behind each. With more in front the first word has eight bytes before its end, too."""
+    return b" ".join((b" " * (MARGIN - 1), *encoded, b""))
+
+
+def _firsts(encoded: Sequence[bytes]) -> Places:
+    """Where each text begins, and behind them where another one would."""
+    firsts = np.full(len(encoded) + 1, MARGIN)
+    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)) + 1, out=firsts[1:])
+    firsts[1:] += MARGIN
+    return firsts
+
+
+def _owners(firsts: Places, places: Places) -> Places:
+    owners: Places = np.searchsorted(firsts, places, side="right")
+    owners -= 1
+    return owners
+
+
+def _begin_so(words: Words, vocabulary: Vocabulary) -> Places:
+    """Which words are long, and begin with the first two letters of a beginning."""
+    long = np.flatnonzero(words.ends - words.starts >= _LONG)
+    pairs = np.ndarray((len(words.low) - 1,), "<u2", buffer=words.low, strides=(1,))
+    found: Places = long[vocabulary.heads[pairs[words.starts[long]]]]
+    return found
 
 
 # What follows works in place where it can: new memory costs more than the sums.
 
 
-def bounds(low: bytes) -> tuple[Places, Places]:
+def _bounds(low: bytes) -> tuple[Places, Places]:
     """Where words begin, and behind their ends. The text begins and ends with a space."""
     letter = np.frombuffer(low, np.uint8) != _SPACE
     found = np.flatnonzero(letter[1:] != letter[:-1])
@@ -198,7 +284,7 @@ def bounds(low: bytes) -> tuple[Places, Places]:
     return found[::2], found[1::2]
 
 
-def tails(low: bytes, starts: Places, ends: Places) -> Keys:
+def _tails(low: bytes, starts: Places, ends: Places) -> Keys:
     """The last letters of each word as one number, without what stands before a shorter word."""
     every = np.ndarray((len(low) - MARGIN + 1,), "<u8", buffer=low, strides=(1,))
     foreign = starts - ends
