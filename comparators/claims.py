@@ -112,15 +112,13 @@ def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
     pairs = [_lent(pair, lexicons) if pair.lexicon.generic else pair for pair in pairs]
     said = [_texts(pair) for pair in pairs]
     readers = _readers(pairs)
-    asked: dict[Reader, dict[str, None]] = {reader: {} for reader in readers}
+    asked: dict[Reader, list[str]] = {reader: [] for reader in readers}
     for reader, texts in zip(readers, said, strict=True):
-        asked[reader].update(dict.fromkeys(texts or ()))
-    known = {id(pair.lexicon): pair.lexicon for pair in pairs}
-    found = claims_of_batch(((text, reader) for reader, texts in asked.items() for text in texts), known)
-    claims = [found.get(reader, {}) for reader in readers]
+        asked[reader] += texts or ()
+    found = claims_of_batch(asked, {id(pair.lexicon): pair.lexicon for pair in pairs})
     return [
-        None if texts is None else _find(pair, texts, held)
-        for pair, texts, held in zip(pairs, said, claims, strict=True)
+        None if texts is None else _find(pair, texts, found[reader])
+        for pair, texts, reader in zip(pairs, said, readers, strict=True)
     ]
 
 

@@ -28,21 +28,17 @@ from comparators.clauses import (
     has_particle,
     is_asserted,
     is_head,
-    may_have_form,
     part_behind,
     reach_of,
 )
 from comparators.language import Language
 from comparators.sentences import asserted, is_own, own_words, sentences, tokens, words_in
-from comparators.wordsearch import Hit
 
 #: Characters of the sentence before, in which a pronoun's noun is looked for.
 _ANTECEDENT = 300
 _REFERRING = re.compile(r"\b(?:it|them|they|this|these|those|both|all)\b", re.IGNORECASE)
 #: The same where all is ASCII in lower case: `re` skips to the letters they begin with.
 _ASCII_REFERRING = re.compile(r"[itba](?<!\w[itba])(?:(?<=i)t|(?<=t)h(?:em|ey|is|ese|ose)|(?<=b)oth|(?<=a)ll)\b")
-#: Signs in which a part of a line ends, if any is there; a space says that the text goes on.
-_STOPS = (b".", b"!", b"|", b"*", b"_", b"]")
 #: What a loose claim is about.
 _SOMETHING = frozenset(("something",))
 
@@ -70,17 +66,15 @@ class Sentence(NamedTuple):
 
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    said = words_in(text)
-    verbs = told_verbs(said, lexicon.verbs.intersection(said), lexicon)
+    verbs = verbs_in(text, lexicon)
     return tuple(claim for sentence in telling(text, verbs, lexicon) for claim in claims_of(sentence, lexicon))
 
 
-def told_verbs(said: Iterable[str], verbs: Set[str], lexicon: Lexicon) -> Set[str]:
+def verbs_in(text: str, lexicon: Lexicon) -> Set[str]:
     """The participles of a text, and its infinitives where one may claim a deed."""
-    here = frozenset(said)
-    if here.isdisjoint(lexicon.language.enabling):
-        return verbs
-    return verbs | (here & lexicon.infinitives.keys())
+    said = words_in(text)
+    verbs = lexicon.verbs.intersection(said)
+    return verbs if lexicon.language.enabling.isdisjoint(said) else verbs.union(lexicon.infinitives.keys() & said)
 
 
 def telling(text: str, verbs: Set[str], lexicon: Lexicon) -> list[Sentence]:
@@ -117,21 +111,6 @@ def _refers(told: str) -> bool:
     return found is not None
 
 
-def may_tell(hit: Hit, language: Language) -> bool:
-    """Whether a participle can have a form, by the word before it, or because it begins or ends what is told."""
-    word = hit.before.strip()
-    if not (hit.before[:1].isspace() and word.isalpha()) or b"\n" in hit.before[1:]:
-        return True
-    before = word.lower().decode("ascii")
-    return may_have_form(before, language) or (_may_end(hit.after) and before not in language.others)
-
-
-def _may_end(after: bytes) -> bool:
-    """Whether a part of a line may end behind a word: at a stop, at a sign beyond ASCII, or with the line."""
-    sign = after.strip()[:1]
-    return not after or not sign.isascii() or sign in _STOPS or b"\n" in after
-
-
 def _holds(text: str, verbs: Set[str]) -> bool:
     low = text.lower()
     for verb in verbs:  # noqa: SIM110 - a generator costs more than what it would do
@@ -148,7 +127,7 @@ def claims_of(sentence: Sentence, lexicon: Lexicon, *, loose: bool = True) -> tu
     words = tokens(sentence.text)
     clause = Clause(words, [word.lower() for word in words], lexicon.language)
     told = list(_told(clause, lexicon))
-    return tuple(_claims_at(told, clause, sentence, loose=loose)) if told else ()
+    return tuple(_claims_at(told, clause, sentence, lexicon, loose=loose)) if told else ()
 
 
 class _Told(NamedTuple):
@@ -160,7 +139,9 @@ class _Told(NamedTuple):
 
 
 def _told(clause: Clause, lexicon: Lexicon) -> Iterator[_Told]:
-    for place, word in enumerate(clause.low):
+    places = [place for place, word in enumerate(clause.low) if word in lexicon.telling]
+    for place in places:
+        word = clause.low[place]
         if word in lexicon.readings and (form := form_at(clause, place)) is not None:
             yield _Told(place, form, lexicon.readings[word])
         elif word in lexicon.infinitives and (form := enabled_form(clause, place)) is not None:
@@ -169,7 +150,7 @@ def _told(clause: Clause, lexicon: Lexicon) -> Iterator[_Told]:
 
 
 def _claims_at(
-    told: list[_Told], clause: Clause, sentence: Sentence, *, loose: bool
+    told: list[_Told], clause: Clause, sentence: Sentence, lexicon: Lexicon, *, loose: bool
 ) -> Iterable[Claim]:
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
@@ -178,7 +159,7 @@ def _claims_at(
     for place, form, readings in told:
         verb = clause.low[place]
         if (verb, form.tier) not in found:
-            asked = [it for it in readings if loose or _may_be_meant(it, said)]
+            asked = [it for it in readings if loose or _may_be_meant(it, said, lexicon)]
             if asked and is_asserted(clause, place, form.voice):
                 near = _Near(clause, place, form.voice, previous, before)
                 for claim in _read(asked, near, form, sentence, loose=loose):
@@ -187,8 +168,8 @@ def _claims_at(
     return found.values()
 
 
-def _may_be_meant(reading: Reading, said: frozenset[str]) -> bool:
-    return reading.is_open or not reading.objects.isdisjoint(said)
+def _may_be_meant(reading: Reading, said: frozenset[str], lexicon: Lexicon) -> bool:
+    return not reading.objects.isdisjoint(said) or reading in lexicon.open_readings
 
 
 class _Near(NamedTuple):
