@@ -27,7 +27,7 @@ from comparators.wordsearch import MARGIN, SLOT_BITS, bounds, portions, slots, s
 _PARTICIPLE, _OPENER, _LEADING = 1, 2, 4
 _SPACE = ord(" ")
 #: Stands between texts: no space, so that no word stands beside one of another text.
-_BETWEEN = "\n"
+_BETWEEN = b"\n"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ class _Places(NamedTuple):
 def _hits(texts: Sequence[str], words: ClaimWords) -> Iterator[tuple[int, str]]:
     """The words that are found, and whose they are."""
     # One byte each, those beyond ASCII are "?".
-    raw = "".join((" " * MARGIN, _BETWEEN.join(texts), _BETWEEN)).encode("ascii", "replace")
+    encoded = [text.encode("ascii", "replace") for text in texts]
+    raw = b"".join((b" " * MARGIN, _BETWEEN.join(encoded), _BETWEEN))
     low = raw.translate(LETTERS_ONLY)
     places = _places(raw, low, words)
     firsts = np.cumsum([MARGIN, *(len(text) + 1 for text in texts)])

@@ -13,7 +13,7 @@ a bounded way to either side, so that the time is linear in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from comparators.claimwords import Lexicon, Reading
@@ -77,8 +77,9 @@ def verbs_in(text: str, lexicon: Lexicon) -> Set[str]:
     return verbs if lexicon.language.enabling.isdisjoint(said) else verbs.union(lexicon.infinitives.keys() & said)
 
 
-def telling(text: str, verbs: Set[str], lexicon: Lexicon) -> list[Sentence]:
-    """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words.
+def telling(text: str, verbs: Set[str], lexicon: Lexicon, *, loose: bool = True) -> list[Sentence]:
+    """The sentences that may claim something by one of `verbs`, and few others: to look for letters is faster than for
+    words.
 
     Neither a sentence nor a quotation goes beyond its line, so that other lines need not be cut.
     """
@@ -91,7 +92,7 @@ def telling(text: str, verbs: Set[str], lexicon: Lexicon) -> list[Sentence]:
         if not _holds(line, verbs):
             before = line or before
             continue
-        if is_own(line):
+        if is_own(line) and (len(line) > _ANTECEDENT or _may_claim(line, before[-_ANTECEDENT:], lexicon, loose=loose)):
             found += _telling(line, before, verbs, language)
         before = line
     return found
@@ -122,7 +123,7 @@ def _holds(text: str, verbs: Set[str]) -> bool:
 def claims_of(sentence: Sentence, lexicon: Lexicon, *, loose: bool = True) -> tuple[Claim, ...]:
     """The claims of a sentence: of each participle the first in either tier. Without those of the loose one if it
     is not asked for."""
-    if not _may_claim(sentence, lexicon, loose=loose):
+    if not _may_claim(*sentence, lexicon, loose=loose):
         return ()
     words = tokens(sentence.text)
     clause = Clause(words, [word.lower() for word in words], lexicon.language)
@@ -250,16 +251,20 @@ def _is_bare_subject(reach: Reach, clause: Clause, language: Language) -> bool:
     return bool(subject) and (subject[0] in language.addressed or subject[0] in language.pronouns)
 
 
-def _may_claim(sentence: Sentence, lexicon: Lexicon, *, loose: bool) -> bool:
+def _may_claim(text: str, before: str, lexicon: Lexicon, *, loose: bool) -> bool:
     """Whether a verb is there and, where all is ASCII, one of its objects: most sentences need no tokens."""
-    said = words_in(sentence.text)
+    said = words_in(text)
     here = lexicon.verbs.intersection(said)
     if not lexicon.language.enabling.isdisjoint(said):
-        return bool(here) or not sentence.text.isascii() or not lexicon.infinitives.keys().isdisjoint(said)
-    if loose or not here or not sentence.text.isascii() or not here.isdisjoint(lexicon.open):
+        return bool(here) or not text.isascii() or not lexicon.infinitives.keys().isdisjoint(said)
+    if loose or not here or not text.isascii() or not here.isdisjoint(lexicon.open):
         return bool(here)
-    near = said + words_in(sentence.before) if sentence.before else said
-    return any(not lexicon.objects[verb].isdisjoint(near) for verb in here)
+    objects = [lexicon.objects[verb] for verb in here]
+    return _name_one(objects, said) or (before != "" and _name_one(objects, words_in(before)))
+
+
+def _name_one(kinds: Iterable[frozenset[str]], said: Sequence[str]) -> bool:
+    return not all(objects.isdisjoint(said) for objects in kinds)
 
 
 def _claim(readings: list[tuple[Reading, frozenset[str]]], tier: Tier, verb: str, sentence: str) -> Claim:

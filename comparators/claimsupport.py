@@ -142,6 +142,8 @@ class _Done:
 
     def verdict_of(self, claim: Claim) -> Verdict:
         """What the calls so far say to a claim: the best of their ends counts."""
+        if not self.ends:
+            return Verdict.WITHOUT_WRITE
         ends = {end for tool in claim.tools for end in self.ends.get(tool, ())}
         found = next((verdict for outcome, verdict in _BY_OUTCOME.items() if outcome in ends), None)
         if found in (Verdict.SUPPORTED, Verdict.ASSUMED) or not self.took_effect:
