@@ -77,9 +77,8 @@ def verbs_in(text: str, lexicon: Lexicon) -> Set[str]:
     return verbs if lexicon.language.enabling.isdisjoint(said) else verbs.union(lexicon.infinitives.keys() & said)
 
 
-def telling(text: str, verbs: Set[str], lexicon: Lexicon, *, loose: bool = True) -> list[Sentence]:
-    """The sentences that may claim something by one of `verbs`, and few others: to look for letters is faster than for
-    words.
+def telling(text: str, verbs: Set[str], lexicon: Lexicon) -> list[Sentence]:
+    """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words.
 
     Neither a sentence nor a quotation goes beyond its line, so that other lines need not be cut.
     """
@@ -92,7 +91,7 @@ def telling(text: str, verbs: Set[str], lexicon: Lexicon, *, loose: bool = True)
         if not _holds(line, verbs):
             before = line or before
             continue
-        if is_own(line) and (len(line) > _ANTECEDENT or _may_claim(line, before[-_ANTECEDENT:], lexicon, loose=loose)):
+        if is_own(line):
             found += _telling(line, before, verbs, language)
         before = line
     return found
