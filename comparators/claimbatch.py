@@ -83,8 +83,7 @@ def _portions(held: Iterable[Held]) -> Iterator[list[Held]]:
 
 def _read(held: Sequence[Held], lexicon: Lexicon, *, loose: bool) -> Iterator[tuple[str, Sequence[Claim]]]:
     told = [(text, telling(text, verbs, lexicon)) for text, verbs in held]
-    distinct = dict.fromkeys(sentence for _, sentences in told for sentence in sentences)
-    known = {sentence: claims for sentence in distinct if (claims := claims_of(sentence, lexicon, loose=loose))}
+    known = claims_of((sentence for _, sentences in told for sentence in sentences), lexicon, loose=loose)
     for text, sentences in told:
         claims = [claim for sentence in sentences for claim in known.get(sentence, ())]
         if claims:

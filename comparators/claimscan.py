@@ -66,8 +66,9 @@ class Sentence(NamedTuple):
 
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    verbs = verbs_in(text, lexicon)
-    return tuple(claim for sentence in telling(text, verbs, lexicon) for claim in claims_of(sentence, lexicon))
+    told = telling(text, verbs_in(text, lexicon), lexicon)
+    known = claims_of(told, lexicon)
+    return tuple(claim for sentence in told for claim in known.get(sentence, ()))
 
 
 def verbs_in(text: str, lexicon: Lexicon) -> Set[str]:
@@ -119,15 +120,20 @@ def _holds(text: str, verbs: Set[str]) -> bool:
     return False
 
 
-def claims_of(sentence: Sentence, lexicon: Lexicon, *, loose: bool = True) -> tuple[Claim, ...]:
-    """The claims of a sentence: of each participle the first in either tier. Without those of the loose one if it
-    is not asked for."""
-    if not _may_claim(*sentence, lexicon, loose=loose):
-        return ()
-    words = tokens(sentence.text)
-    clause = Clause(words, [word.lower() for word in words], lexicon.language)
-    told = list(_told(clause, lexicon))
-    return tuple(_claims_at(told, clause, sentence, lexicon, loose=loose)) if told else ()
+def claims_of(
+    told: Iterable[Sentence], lexicon: Lexicon, *, loose: bool = True
+) -> dict[Sentence, tuple[Claim, ...]]:
+    """The claims of sentences, each by itself: of each participle the first in either tier. Without those of the loose
+    one if it is not asked for."""
+    some = [sentence for sentence in dict.fromkeys(told) if _may_claim(*sentence, lexicon, loose=loose)]
+    words = [tokens(sentence.text) for sentence in some]
+    clauses = [Clause(said, [word.lower() for word in said], lexicon.language) for said in words]
+    verbs = [_told(clause, lexicon) for clause in clauses]
+    asserting = [each for each in zip(some, clauses, verbs, strict=True) if each[2]]
+    return {
+        sentence: tuple(_claims_at(told, clause, sentence, lexicon, loose=loose))
+        for sentence, clause, told in asserting
+    }
 
 
 class _Told(NamedTuple):
@@ -138,8 +144,12 @@ class _Told(NamedTuple):
     readings: tuple[Reading, ...]
 
 
-def _told(clause: Clause, lexicon: Lexicon) -> Iterator[_Told]:
+def _told(clause: Clause, lexicon: Lexicon) -> list[_Told]:
     places = [place for place, word in enumerate(clause.low) if word in lexicon.telling]
+    return list(_told_at(places, clause, lexicon))
+
+
+def _told_at(places: Iterable[int], clause: Clause, lexicon: Lexicon) -> Iterator[_Told]:
     for place in places:
         word = clause.low[place]
         if word in lexicon.readings and (form := form_at(clause, place)) is not None:
