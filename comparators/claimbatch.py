@@ -12,7 +12,7 @@ from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from comparators.claimhits import claim_hits, claim_words
-from comparators.claimscan import Claim, claims_of, telling, verbs_in
+from comparators.claimscan import Claim, Held, claims_of, telling, verbs_in
 from comparators.claimwords import Lexicon
 from comparators.clauses import Tier
 
@@ -27,9 +27,6 @@ class Reader(NamedTuple):
     lexicon: int
     loose: bool
 
-
-#: A text, and the verbs in it that may claim something.
-Held: TypeAlias = tuple[str, Set[str]]
 
 #: Characters that are read together. What is known of their sentences is forgotten then, as there may be many claims
 #: in hostile texts; what stays are those of different tools.
@@ -82,9 +79,9 @@ def _portions(held: Iterable[Held]) -> Iterator[list[Held]]:
 
 
 def _read(held: Sequence[Held], lexicon: Lexicon, *, loose: bool) -> Iterator[tuple[str, Sequence[Claim]]]:
-    told = [(text, telling(text, verbs, lexicon)) for text, verbs in held]
-    known = claims_of((sentence for _, sentences in told for sentence in sentences), lexicon, loose=loose)
-    for text, sentences in told:
+    told = telling(held, lexicon.language)
+    known = claims_of(chain(*told), lexicon, loose=loose)
+    for (text, _), sentences in zip(held, told, strict=True):
         claims = [claim for sentence in sentences for claim in known.get(sentence, ())]
         if claims:
             yield text, surest(claims)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from comparators.claimwords import Lexicon, Reading
 from comparators.clauses import (
@@ -43,6 +43,10 @@ _ASCII_REFERRING = re.compile(r"[itba](?<!\w[itba])(?:(?<=i)t|(?<=t)h(?:em|ey|is
 _SOMETHING = frozenset(("something",))
 
 
+#: A text, and the verbs in it that may claim something.
+Held: TypeAlias = tuple[str, Set[str]]
+
+
 class Claim(NamedTuple):
     """That one of `tools` acted. `forms` are the words for the state it would have brought about, `names` those in
     which calls and results speak of the act. `borrowed`: by a synonym of what the tools are named after."""
@@ -66,7 +70,7 @@ class Sentence(NamedTuple):
 
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    told = telling(text, verbs_in(text, lexicon), lexicon)
+    (told,) = telling([(text, verbs_in(text, lexicon))], lexicon.language)
     known = claims_of(told, lexicon)
     return tuple(claim for sentence in told for claim in known.get(sentence, ()))
 
@@ -78,29 +82,34 @@ def verbs_in(text: str, lexicon: Lexicon) -> Set[str]:
     return verbs if lexicon.language.enabling.isdisjoint(said) else verbs.union(lexicon.infinitives.keys() & said)
 
 
-def telling(text: str, verbs: Set[str], lexicon: Lexicon) -> list[Sentence]:
-    """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words.
+def telling(held: Sequence[Held], language: Language) -> list[list[Sentence]]:
+    """The sentences of each text that may hold one of its verbs, and few others: to look for letters is faster than for
+    words.
 
     Neither a sentence nor a quotation goes beyond its line, so that other lines need not be cut.
     """
-    language = lexicon.language
-    if not verbs:
-        return []
-    found: list[Sentence] = []
+    lines = [list(_lines(text, verbs, language)) for text, verbs in held]
+    distinct = dict.fromkeys(line for some in lines for line, _ in some)
+    cut = {line: sentences(line, language) for line in distinct}
+    return [
+        [sentence for line, before in some for sentence in _telling(cut[line], before, verbs, language)]
+        for (_, verbs), some in zip(held, lines, strict=True)
+    ]
+
+
+def _lines(text: str, verbs: Set[str], language: Language) -> Iterator[tuple[str, str]]:
+    """The lines that may hold one of `verbs`, and what stands above each."""
+    own = own_words(text, language)
     before = ""
-    for line in own_words(text, language).split("\n"):
-        if not _holds(line, verbs):
-            before = line or before
-            continue
-        if is_own(line):
-            found += _telling(line, before, verbs, language)
-        before = line
-    return found
+    for line, low in zip(own.split("\n"), own.lower().split("\n"), strict=True):
+        if _holds(low, verbs) and is_own(line):
+            yield line, before
+        before = line or before
 
 
-def _telling(line: str, before: str, verbs: Set[str], language: Language) -> Iterator[Sentence]:
-    for sentence in sentences(line, language):
-        if _holds(sentence, verbs):
+def _telling(line: Sequence[str], before: str, verbs: Set[str], language: Language) -> Iterator[Sentence]:
+    for sentence in line:
+        if _holds(sentence.lower(), verbs):
             told = asserted(sentence, language)
             if told:
                 yield Sentence(told, before[-_ANTECEDENT:] if before and _refers(told) else "")
@@ -112,8 +121,7 @@ def _refers(told: str) -> bool:
     return found is not None
 
 
-def _holds(text: str, verbs: Set[str]) -> bool:
-    low = text.lower()
+def _holds(low: str, verbs: Set[str]) -> bool:
     for verb in verbs:  # noqa: SIM110 - a generator costs more than what it would do
         if verb in low:
             return True
