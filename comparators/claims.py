@@ -194,7 +194,7 @@ def _line(it: Judged) -> str:
 def _wanting(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
     """The claims of `side` that nothing supports and that tell of a deed."""
     wanting = [it for it in ours if it.verdict is not Verdict.SUPPORTED]
-    if all(it.claim.tier is Tier.TIGHT for it in wanting):
+    if not wanting or all(it.claim.tier is Tier.TIGHT for it in wanting):
         return wanting
     shown = stated(side.reads)
     expected = _expected(side, wanting, theirs, language)

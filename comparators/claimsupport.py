@@ -117,8 +117,9 @@ def judged(side: ClaimSide, claims_of: TextClaims, lexicon: Lexicon) -> tuple[Ju
         done.add(side.deeds[past : answer.deeds])
         past = answer.deeds
         for claim in claims_of.get(answer.text, ()):
-            this = Judged(claim, done.verdict_of(claim))
-            found[claim.tools] = max(this, found.get(claim.tools, this), key=_weight)
+            this, other = Judged(claim, done.verdict_of(claim)), found.get(claim.tools)
+            if other is None or _weight(this) >= _weight(other):
+                found[claim.tools] = this
     return tuple(found.values())
 
 
