@@ -1,4 +1,4 @@
-"""The claims of a batch of texts, stage by stage, each text and each sentence once.
+"""The claims of a batch of texts, stage by stage, each text, each line and each sentence once.
 
 Answers of two sides mostly share sentences, those of a batch often all of them. A sentence is read by itself, so that
 no result depends on what else is in its batch. One stage follows another for all texts, as the same code on many texts

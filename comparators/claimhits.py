@@ -3,8 +3,8 @@
 A participle has a form behind a word only if that is one that may lead it (`Language.leading`) or an adverb, if it
 ends what is told ("Order cancelled"), or if a word opens another form in its sentence: "I *had* the order cancelled".
 Such an opener needs a leading word in front as well. What fails that, a single space from its neighbours, is left out:
-"your cancelled order", "it cannot be cancelled", "you had booked". What is found is not yet read: it may be too much,
-never too little.
+"your cancelled order", "it cannot be cancelled.", "if you booked it". What is found is not yet read: it may be too
+much, never too little.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from comparators.clauses import ADVERB_ENDING
 from comparators.claimwords import Lexicon
+from comparators.clauses import ADVERB_ENDING
 from comparators.sentences import LETTERS_ONLY
 from comparators.spec import Bools, Ints
 from comparators.wordsearch import MARGIN, SLOT_BITS, bounds, portions, slots, slots_of, tails
 
-#: What a word is to a claim, one bit each; several words may share a slot.
+#: What a word is to a claim, one bit each. Words may share a slot: no bit leaves a word out that would stay without it.
 _PARTICIPLE, _OPENER, _LEADING = 1, 2, 4
 _SPACE = ord(" ")
 #: Stands between texts: no space, so that no word stands beside one of another text.
