@@ -1,4 +1,4 @@
-"""The claims of a batch of texts, stage by stage, each text and each sentence once.
+"""The claims of a batch of texts, stage by stage, each text, each line and each sentence once.
 
 Answers of two sides mostly share sentences, those of a batch often all of them. A sentence is read by itself, so that
 no result depends on what else is in its batch. One stage follows another for all texts, as the same code on many texts
@@ -8,13 +8,13 @@ runs faster than all code on each.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
-from comparators.claimscan import Claim, claims_of, may_tell, telling, told_verbs
+from comparators.claimhits import claim_hits, claim_words
+from comparators.claimscan import Claim, Held, claims_of, telling, verbs_in
 from comparators.claimwords import Lexicon
 from comparators.clauses import Tier
-from comparators.sentences import words_in
-from comparators.wordsearch import Hit, search
 
 #: Claims by text: of claims of the same tools the `surest`. A text without claims may be missing.
 TextClaims: TypeAlias = Mapping[str, Sequence[Claim]]
@@ -28,9 +28,6 @@ class Reader(NamedTuple):
     loose: bool
 
 
-#: A text, and what it is read by.
-Asked: TypeAlias = tuple[str, Reader]
-
 #: Characters that are read together. What is known of their sentences is forgotten then, as there may be many claims
 #: in hostile texts; what stays are those of different tools.
 _PORTION = 1 << 20
@@ -38,21 +35,40 @@ _PORTION = 1 << 20
 _KELVIN = "\u212a"
 
 
-def claims_of_batch(asked: Iterable[Asked], lexicons: Mapping[int, Lexicon]) -> dict[Reader, TextClaims]:
-    """What each text claims; `lexicons` are those of the readers, by `id`. Linear in the texts."""
-    distinct = dict.fromkeys(asked)
-    found: dict[Reader, dict[str, Sequence[Claim]]] = {reader: {} for _, reader in distinct}
-    for portion in _portions(distinct):
-        for (text, reader), claims in _read(portion, lexicons):
-            found[reader][text] = claims
-    return dict(found)
+def claims_of_batch(
+    asked: Mapping[Reader, Iterable[str]], lexicons: Mapping[int, Lexicon]
+) -> dict[Reader, TextClaims]:
+    """What the texts of each reader claim; `lexicons` are those of the readers, by `id`. Linear in the texts."""
+    distinct = {reader: list(dict.fromkeys(texts)) for reader, texts in asked.items()}
+    every = next(iter(distinct.values())) if len(distinct) == 1 else dict.fromkeys(chain(*distinct.values()))
+    hits = claim_hits(list(every), claim_words(lexicons.values())) if lexicons else {}
+    return {reader: _claims(texts, hits, lexicons[reader.lexicon], reader) for reader, texts in distinct.items()}
 
 
-def _portions(asked: Iterable[Asked]) -> Iterator[list[Asked]]:
+def _claims(texts: Sequence[str], hits: Mapping[str, Set[str]], lexicon: Lexicon, reader: Reader) -> TextClaims:
+    held = [(text, _verbs(text, hits.get(text, _NONE), lexicon)) for text in texts if text in hits or _KELVIN in text]
+    found: dict[str, Sequence[Claim]] = {}
+    for portion in _portions(each for each in held if each[1]):
+        found.update(_read(portion, lexicon, loose=reader.loose))
+    return found
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _verbs(text: str, hits: Set[str], lexicon: Lexicon) -> Set[str]:
+    """The verbs of the lexicon that can claim something; where a word opens another form, or a letter hides one, they
+    all."""
+    if _KELVIN in text or not lexicon.language.openers.isdisjoint(hits):
+        return verbs_in(text, lexicon)
+    return lexicon.verbs & hits
+
+
+def _portions(held: Iterable[Held]) -> Iterator[list[Held]]:
     """Runs of texts of bounded length together, or one text."""
-    portion: list[Asked] = []
+    portion: list[Held] = []
     size = 0
-    for each in asked:
+    for each in held:
         if portion and size + len(each[0]) > _PORTION:
             yield portion
             portion, size = [], 0
@@ -62,30 +78,13 @@ def _portions(asked: Iterable[Asked]) -> Iterator[list[Asked]]:
         yield portion
 
 
-def _read(asked: Sequence[Asked], lexicons: Mapping[int, Lexicon]) -> list[tuple[Asked, Sequence[Claim]]]:
-    wanted = frozenset().union(*(lexicon.wanted for lexicon in lexicons.values()))
-    hits = search([text for text, _ in asked], wanted)
-    held = [(text, reader, found) for (text, reader), found in zip(asked, hits, strict=True) if found]
-    verbs = [(text, reader, _verbs(text, found, lexicons[reader.lexicon])) for text, reader, found in held]
-    told = [(text, reader, telling(text, some, lexicons[reader.lexicon])) for text, reader, some in verbs if some]
-    distinct = dict.fromkeys((sentence, reader) for _, reader, sentences in told for sentence in sentences)
-    known = {
-        (sentence, reader): claims_of(sentence, lexicons[reader.lexicon], loose=reader.loose)
-        for sentence, reader in distinct
-    }
-    claimed = [
-        ((text, reader), [claim for sentence in sentences for claim in known[sentence, reader]])
-        for text, reader, sentences in told
-    ]
-    return [(each, surest(claims)) for each, claims in claimed if claims]
-
-
-def _verbs(text: str, hits: Sequence[Hit], lexicon: Lexicon) -> Set[str]:
-    """The participles of the lexicon that can claim something; where a letter hides one, they all."""
-    opened = not lexicon.language.openers.isdisjoint([hit.word for hit in hits])
-    every = opened or _KELVIN in text
-    verbs = {hit.word for hit in hits if hit.word in lexicon.verbs and (every or may_tell(hit, lexicon.language))}
-    return told_verbs(words_in(text), verbs, lexicon) if opened else verbs
+def _read(held: Sequence[Held], lexicon: Lexicon, *, loose: bool) -> Iterator[tuple[str, Sequence[Claim]]]:
+    told = telling(held, lexicon.language)
+    known = claims_of(chain(*told), lexicon, loose=loose)
+    for (text, _), sentences in zip(held, told, strict=True):
+        claims = [claim for sentence in sentences for claim in known.get(sentence, ())]
+        if claims:
+            yield text, surest(claims)
 
 
 def surest(claims: Iterable[Claim]) -> tuple[Claim, ...]:

@@ -112,21 +112,20 @@ def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
     pairs = [_lent(pair, lexicons) if pair.lexicon.generic else pair for pair in pairs]
     said = [_texts(pair) for pair in pairs]
     readers = _readers(pairs)
-    asked: dict[Reader, dict[str, None]] = {reader: {} for reader in readers}
+    asked: dict[Reader, list[str]] = {reader: [] for reader in readers}
     for reader, texts in zip(readers, said, strict=True):
-        asked[reader].update(dict.fromkeys(texts or ()))
-    known = {id(pair.lexicon): pair.lexicon for pair in pairs}
-    found = claims_of_batch(((text, reader) for reader, texts in asked.items() for text in texts), known)
-    claims = [found.get(reader, {}) for reader in readers]
+        asked[reader] += texts or ()
+    found = claims_of_batch(asked, {id(pair.lexicon): pair.lexicon for pair in pairs})
+    claims = [found[reader] for reader in readers]
     return [
-        None if texts is None else _find(pair, texts, held)
+        None if texts is None else _NOTHING if held.keys().isdisjoint(texts) else _find(pair, held)
         for pair, texts, held in zip(pairs, said, claims, strict=True)
     ]
 
 
-def _texts(pair: ClaimPair) -> tuple[str, ...] | None:
+def _texts(pair: ClaimPair) -> list[str] | None:
     """The answers of both sides; null where a side is too long to be judged."""
-    texts = tuple([answer.text for side in pair[:2] for answer in side.answers])
+    texts = [answer.text for answer in (*pair.production.answers, *pair.replay.answers)]
     is_too_long_together = sum(map(len, texts)) > MAX_CHARS
     return None if is_too_long_together and any(map(is_too_long, pair[:2])) else texts
 
@@ -157,9 +156,7 @@ def _acted(pair: ClaimPair) -> bool:
     return bool(pair.production.deeds or pair.replay.deeds)
 
 
-def _find(pair: ClaimPair, texts: Sequence[str], claims: TextClaims) -> Findings:
-    if claims.keys().isdisjoint(texts):
-        return _NOTHING
+def _find(pair: ClaimPair, claims: TextClaims) -> Findings:
     production, replay = judged(pair.production, claims, pair.lexicon), judged(pair.replay, claims, pair.lexicon)
     language = pair.lexicon.language
     return Findings(
@@ -180,16 +177,9 @@ def _status(found: Findings | None) -> Status:
 
 def _counts(found: Findings) -> list[int]:
     """The values of a row, in the order of `_COUNTED`."""
-    ends = [_count(found.new, verdict) for verdict in _ENDS]
-    return [_unsupported_count(found.new) - _unsupported_count(found.gone), *ends]
-
-
-def _unsupported_count(claims: Sequence[Judged]) -> int:
-    return len(claims) - _count(claims, Verdict.ASSUMED)
-
-
-def _count(claims: Sequence[Judged], verdict: Verdict) -> int:
-    return sum(it.verdict is verdict for it in claims)
+    new, gone = ([it.verdict for it in side] for side in (found.new, found.gone))
+    unsupported = [len(side) - side.count(Verdict.ASSUMED) for side in (new, gone)]
+    return [unsupported[0] - unsupported[1], *map(new.count, _ENDS)]
 
 
 def _line(it: Judged) -> str:
@@ -204,7 +194,7 @@ def _line(it: Judged) -> str:
 def _wanting(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
     """The claims of `side` that nothing supports and that tell of a deed."""
     wanting = [it for it in ours if it.verdict is not Verdict.SUPPORTED]
-    if all(it.claim.tier is Tier.TIGHT for it in wanting):
+    if not wanting or all(it.claim.tier is Tier.TIGHT for it in wanting):
         return wanting
     shown = stated(side.reads)
     expected = _expected(side, wanting, theirs, language)
@@ -249,8 +239,8 @@ def _was_tried(it: Judged, deeds: Sequence[Deed], language: Language) -> bool:
 
 def _agrees(last: Sequence[str], consents: frozenset[str]) -> bool:
     """Whether the user's last message begins by agreeing."""
-    begins = " ".join(word.lower() for text in last for word in tokens(text[:_READ_FOR_CONSENT])[:_CONSENT_WORDS])
-    return any(f"{begins} ".startswith(f"{consent} ") for consent in consents)
+    words = [word.lower() for text in last for word in tokens(text[:_READ_FOR_CONSENT])[:_CONSENT_WORDS]]
+    return any(" ".join(words[:count]) in consents for count in range(1, len(words) + 1))
 
 
 def _beyond(these: Sequence[Judged], those: Sequence[Judged]) -> tuple[Judged, ...]:

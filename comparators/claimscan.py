@@ -13,8 +13,8 @@ a bounded way to either side, so that the time is linear in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Set
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import NamedTuple, TypeAlias
 
 from comparators.claimwords import Lexicon, Reading
 from comparators.clauses import (
@@ -28,23 +28,23 @@ from comparators.clauses import (
     has_particle,
     is_asserted,
     is_head,
-    may_have_form,
     part_behind,
     reach_of,
 )
 from comparators.language import Language
 from comparators.sentences import asserted, is_own, own_words, sentences, tokens, words_in
-from comparators.wordsearch import Hit
 
 #: Characters of the sentence before, in which a pronoun's noun is looked for.
 _ANTECEDENT = 300
 _REFERRING = re.compile(r"\b(?:it|them|they|this|these|those|both|all)\b", re.IGNORECASE)
 #: The same where all is ASCII in lower case: `re` skips to the letters they begin with.
 _ASCII_REFERRING = re.compile(r"[itba](?<!\w[itba])(?:(?<=i)t|(?<=t)h(?:em|ey|is|ese|ose)|(?<=b)oth|(?<=a)ll)\b")
-#: Signs in which a part of a line ends, if any is there; a space says that the text goes on.
-_STOPS = (b".", b"!", b"|", b"*", b"_", b"]")
 #: What a loose claim is about.
 _SOMETHING = frozenset(("something",))
+
+
+#: A text, and the verbs in it that may claim something.
+Held: TypeAlias = tuple[str, Set[str]]
 
 
 class Claim(NamedTuple):
@@ -70,42 +70,46 @@ class Sentence(NamedTuple):
 
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
     """Every claim of a text, in order."""
-    said = words_in(text)
-    verbs = told_verbs(said, lexicon.verbs.intersection(said), lexicon)
-    return tuple(claim for sentence in telling(text, verbs, lexicon) for claim in claims_of(sentence, lexicon))
+    (told,) = telling([(text, verbs_in(text, lexicon))], lexicon.language)
+    known = claims_of(told, lexicon)
+    return tuple(claim for sentence in told for claim in known.get(sentence, ()))
 
 
-def told_verbs(said: Iterable[str], verbs: Set[str], lexicon: Lexicon) -> Set[str]:
+def verbs_in(text: str, lexicon: Lexicon) -> Set[str]:
     """The participles of a text, and its infinitives where one may claim a deed."""
-    here = frozenset(said)
-    if here.isdisjoint(lexicon.language.enabling):
-        return verbs
-    return verbs | (here & lexicon.infinitives.keys())
+    said = words_in(text)
+    verbs = lexicon.verbs.intersection(said)
+    return verbs if lexicon.language.enabling.isdisjoint(said) else verbs.union(lexicon.infinitives.keys() & said)
 
 
-def telling(text: str, verbs: Set[str], lexicon: Lexicon) -> list[Sentence]:
-    """The sentences that may hold one of `verbs`, and few others: to look for letters is faster than for words.
+def telling(held: Sequence[Held], language: Language) -> list[list[Sentence]]:
+    """The sentences of each text that may hold one of its verbs, and few others: to look for letters is faster than for
+    words.
 
     Neither a sentence nor a quotation goes beyond its line, so that other lines need not be cut.
     """
-    language = lexicon.language
-    if not verbs:
-        return []
-    found: list[Sentence] = []
+    lines = [list(_lines(text, verbs, language)) for text, verbs in held]
+    distinct = dict.fromkeys(line for some in lines for line, _ in some)
+    cut = {line: sentences(line, language) for line in distinct}
+    return [
+        [sentence for line, before in some for sentence in _telling(cut[line], before, verbs, language)]
+        for (_, verbs), some in zip(held, lines, strict=True)
+    ]
+
+
+def _lines(text: str, verbs: Set[str], language: Language) -> Iterator[tuple[str, str]]:
+    """The lines that may hold one of `verbs`, and what stands above each."""
+    own = own_words(text, language)
     before = ""
-    for line in own_words(text, language).split("\n"):
-        if not _holds(line, verbs):
-            before = line or before
-            continue
-        if is_own(line):
-            found += _telling(line, before, verbs, language)
-        before = line
-    return found
+    for line, low in zip(own.split("\n"), own.lower().split("\n"), strict=True):
+        if _holds(low, verbs) and is_own(line):
+            yield line, before
+        before = line or before
 
 
-def _telling(line: str, before: str, verbs: Set[str], language: Language) -> Iterator[Sentence]:
-    for sentence in sentences(line, language):
-        if _holds(sentence, verbs):
+def _telling(line: Sequence[str], before: str, verbs: Set[str], language: Language) -> Iterator[Sentence]:
+    for sentence in line:
+        if _holds(sentence.lower(), verbs):
             told = asserted(sentence, language)
             if told:
                 yield Sentence(told, before[-_ANTECEDENT:] if before and _refers(told) else "")
@@ -117,38 +121,27 @@ def _refers(told: str) -> bool:
     return found is not None
 
 
-def may_tell(hit: Hit, language: Language) -> bool:
-    """Whether a participle can have a form, by the word before it, or because it begins or ends what is told."""
-    word = hit.before.strip()
-    if not (hit.before[:1].isspace() and word.isalpha()) or b"\n" in hit.before[1:]:
-        return True
-    before = word.lower().decode("ascii")
-    return may_have_form(before, language) or (_may_end(hit.after) and before not in language.others)
-
-
-def _may_end(after: bytes) -> bool:
-    """Whether a part of a line may end behind a word: at a stop, at a sign beyond ASCII, or with the line."""
-    sign = after.strip()[:1]
-    return not after or not sign.isascii() or sign in _STOPS or b"\n" in after
-
-
-def _holds(text: str, verbs: Set[str]) -> bool:
-    low = text.lower()
+def _holds(low: str, verbs: Set[str]) -> bool:
     for verb in verbs:  # noqa: SIM110 - a generator costs more than what it would do
         if verb in low:
             return True
     return False
 
 
-def claims_of(sentence: Sentence, lexicon: Lexicon, *, loose: bool = True) -> tuple[Claim, ...]:
-    """The claims of a sentence: of each participle the first in either tier. Without those of the loose one if it
-    is not asked for."""
-    if not _may_claim(sentence, lexicon, loose=loose):
-        return ()
-    words = tokens(sentence.text)
-    clause = Clause(words, [word.lower() for word in words], lexicon.language)
-    told = list(_told(clause, lexicon))
-    return tuple(_claims_at(told, clause, sentence, loose=loose)) if told else ()
+def claims_of(
+    told: Iterable[Sentence], lexicon: Lexicon, *, loose: bool = True
+) -> dict[Sentence, tuple[Claim, ...]]:
+    """The claims of sentences, each by itself: of each participle the first in either tier. Without those of the loose
+    one if it is not asked for."""
+    some = [sentence for sentence in dict.fromkeys(told) if _may_claim(*sentence, lexicon, loose=loose)]
+    words = [tokens(sentence.text) for sentence in some]
+    clauses = [Clause(said, [word.lower() for word in said], lexicon.language) for said in words]
+    verbs = [_told(clause, lexicon) for clause in clauses]
+    asserting = [each for each in zip(some, clauses, verbs, strict=True) if each[2]]
+    return {
+        sentence: tuple(_claims_at(told, clause, sentence, lexicon, loose=loose))
+        for sentence, clause, told in asserting
+    }
 
 
 class _Told(NamedTuple):
@@ -159,8 +152,14 @@ class _Told(NamedTuple):
     readings: tuple[Reading, ...]
 
 
-def _told(clause: Clause, lexicon: Lexicon) -> Iterator[_Told]:
-    for place, word in enumerate(clause.low):
+def _told(clause: Clause, lexicon: Lexicon) -> list[_Told]:
+    places = [place for place, word in enumerate(clause.low) if word in lexicon.telling]
+    return list(_told_at(places, clause, lexicon))
+
+
+def _told_at(places: Iterable[int], clause: Clause, lexicon: Lexicon) -> Iterator[_Told]:
+    for place in places:
+        word = clause.low[place]
         if word in lexicon.readings and (form := form_at(clause, place)) is not None:
             yield _Told(place, form, lexicon.readings[word])
         elif word in lexicon.infinitives and (form := enabled_form(clause, place)) is not None:
@@ -169,7 +168,7 @@ def _told(clause: Clause, lexicon: Lexicon) -> Iterator[_Told]:
 
 
 def _claims_at(
-    told: list[_Told], clause: Clause, sentence: Sentence, *, loose: bool
+    told: list[_Told], clause: Clause, sentence: Sentence, lexicon: Lexicon, *, loose: bool
 ) -> Iterable[Claim]:
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
@@ -178,7 +177,7 @@ def _claims_at(
     for place, form, readings in told:
         verb = clause.low[place]
         if (verb, form.tier) not in found:
-            asked = [it for it in readings if loose or _may_be_meant(it, said)]
+            asked = [it for it in readings if loose or _may_be_meant(it, said, lexicon)]
             if asked and is_asserted(clause, place, form.voice):
                 near = _Near(clause, place, form.voice, previous, before)
                 for claim in _read(asked, near, form, sentence, loose=loose):
@@ -187,8 +186,8 @@ def _claims_at(
     return found.values()
 
 
-def _may_be_meant(reading: Reading, said: frozenset[str]) -> bool:
-    return reading.is_open or not reading.objects.isdisjoint(said)
+def _may_be_meant(reading: Reading, said: frozenset[str], lexicon: Lexicon) -> bool:
+    return not reading.objects.isdisjoint(said) or reading in lexicon.open_readings
 
 
 class _Near(NamedTuple):
@@ -269,16 +268,20 @@ def _is_bare_subject(reach: Reach, clause: Clause, language: Language) -> bool:
     return bool(subject) and (subject[0] in language.addressed or subject[0] in language.pronouns)
 
 
-def _may_claim(sentence: Sentence, lexicon: Lexicon, *, loose: bool) -> bool:
+def _may_claim(text: str, before: str, lexicon: Lexicon, *, loose: bool) -> bool:
     """Whether a verb is there and, where all is ASCII, one of its objects: most sentences need no tokens."""
-    said = words_in(sentence.text)
+    said = words_in(text)
     here = lexicon.verbs.intersection(said)
     if not lexicon.language.enabling.isdisjoint(said):
-        return bool(here) or not sentence.text.isascii() or not lexicon.infinitives.keys().isdisjoint(said)
-    if loose or not here or not sentence.text.isascii() or not here.isdisjoint(lexicon.open):
+        return bool(here) or not text.isascii() or not lexicon.infinitives.keys().isdisjoint(said)
+    if loose or not here or not text.isascii() or not here.isdisjoint(lexicon.open):
         return bool(here)
-    near = said + words_in(sentence.before) if sentence.before else said
-    return any(not lexicon.objects[verb].isdisjoint(near) for verb in here)
+    objects = [lexicon.objects[verb] for verb in here]
+    return _name_one(objects, said) or (before != "" and _name_one(objects, words_in(before)))
+
+
+def _name_one(kinds: Iterable[frozenset[str]], said: Sequence[str]) -> bool:
+    return not all(objects.isdisjoint(said) for objects in kinds)
 
 
 def _claim(readings: list[tuple[Reading, frozenset[str]]], tier: Tier, verb: str, sentence: str) -> Claim:

@@ -117,8 +117,9 @@ def judged(side: ClaimSide, claims_of: TextClaims, lexicon: Lexicon) -> tuple[Ju
         done.add(side.deeds[past : answer.deeds])
         past = answer.deeds
         for claim in claims_of.get(answer.text, ()):
-            this = Judged(claim, done.verdict_of(claim))
-            found[claim.tools] = max(this, found.get(claim.tools, this), key=_weight)
+            this, other = Judged(claim, done.verdict_of(claim)), found.get(claim.tools)
+            if other is None or _weight(this) >= _weight(other):
+                found[claim.tools] = this
     return tuple(found.values())
 
 
@@ -142,6 +143,8 @@ class _Done:
 
     def verdict_of(self, claim: Claim) -> Verdict:
         """What the calls so far say to a claim: the best of their ends counts."""
+        if not self.ends:
+            return Verdict.WITHOUT_WRITE
         ends = {end for tool in claim.tools for end in self.ends.get(tool, ())}
         found = next((verdict for outcome, verdict in _BY_OUTCOME.items() if outcome in ends), None)
         if found in (Verdict.SUPPORTED, Verdict.ASSUMED) or not self.took_effect:

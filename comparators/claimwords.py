@@ -84,14 +84,20 @@ class Lexicon:
         return frozenset(self.readings)
 
     @cached_property
-    def wanted(self) -> frozenset[str]:
-        """The participles, and the words with which another form of a verb may claim a deed."""
-        return self.verbs | self.language.openers
+    def telling(self) -> frozenset[str]:
+        """What may say that something is done: participles, and infinitives behind some words."""
+        return self.verbs | self.infinitives.keys()
+
+    @cached_property
+    def open_readings(self) -> frozenset[Reading]:
+        """Readings that may be about what is none of their objects."""
+        return frozenset(it for readings in self.readings.values() for it in readings if it.is_open)
 
     @cached_property
     def open(self) -> frozenset[str]:
-        """Participles that may be about what is none of their objects."""
-        return frozenset(verb for verb, readings in self.readings.items() if any(it.is_open for it in readings))
+        """Participles with such a reading."""
+        held = self.readings.items()
+        return frozenset(verb for verb, readings in held if not self.open_readings.isdisjoint(readings))
 
     @cached_property
     def objects(self) -> Mapping[str, frozenset[str]]:

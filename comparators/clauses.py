@@ -18,6 +18,8 @@ _LONGEST_CLAUSE, _MOST_ADVERBS = 48, 5
 _AGENT_WITHIN, _PARTICLE_WITHIN = 4, 8
 #: Words of a noun before a bare participle, or between "had" and one.
 _LONGEST_NOUN = 8
+#: How most adverbs end.
+ADVERB_ENDING = "ly"
 #: Signs that part what stands by itself in a line: a label and the rest, the cells of a row.
 _PARTS = frozenset((":", "|", ";", "-", "\u2013", "\u2014"))
 
@@ -90,11 +92,6 @@ def enabled_form(clause: Clause, place: int) -> Form | None:
         head = _beyond_adverbs(low, head - 1, language)
     did = head >= 0 and (low[head] in language.was or low[head] in language.have)
     return Form(Tier.TIGHT, Voice.ACTIVE) if did and _is_of_self(low, head, language) else None
-
-
-def may_have_form(before: str, language: Language) -> bool:
-    """Whether a participle can have a form behind this word, in lower case; true where an adverb hides the answer."""
-    return before in language.leading or _is_adverb(before, language)
 
 
 def _own_form(clause: Clause, place: int) -> Form | None:
@@ -297,7 +294,7 @@ def _beyond_adverbs(low: Sequence[str], place: int, language: Language) -> int:
 
 
 def _is_adverb(word: str, language: Language) -> bool:
-    return word in language.adverbs or word in language.earlier or word.endswith("ly")
+    return word in language.adverbs or word in language.earlier or word.endswith(ADVERB_ENDING)
 
 
 def _any(words: Iterable[str], wanted: frozenset[str]) -> bool:

@@ -7,10 +7,13 @@ be another file with the same fields, and other rules of word formation.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
+
+_LAST_LETTERS = re.compile("[a-z]+$")
 
 
 @dataclass(frozen=True)
@@ -160,8 +163,10 @@ class Language:
 
     @cached_property
     def leading(self) -> frozenset[str]:
-        """What may stand right before a participle that says that something is done, beside adverbs."""
-        return self.auxiliaries | self.self | self.coordinators | self.succeeding
+        """What may stand right before a participle that says that something is done, beside adverbs in -ly: the last
+        letters of it, as "ve" of "'ve"."""
+        words = self.auxiliaries | self.self | self.coordinators | self.succeeding | self.adverbs | self.earlier
+        return frozenset(found[0] for word in words if (found := _LAST_LETTERS.findall(word)))
 
     # Sets in which the words of a clause are looked up first: most are in none.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise, repeat
 from typing import NamedTuple, TypeAlias
 
@@ -31,15 +31,6 @@ _LONG = 6
 _CHARACTERS = 1 << 16
 #: An odd number without pattern (2**64 over the golden ratio: Knuth, TAOCP 3, 6.4), and bits of its product kept.
 _MULTIPLIER, SLOT_BITS = np.uint64(0x9E3779B97F4A7C15), 16
-
-
-class Hit(NamedTuple):
-    """A word that was found, and the text around it, in UTF-8: from the character before the word before it, and up to
-    the next word."""
-
-    word: str
-    before: bytes
-    after: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -165,28 +156,6 @@ def words_found(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[str]]
     return finder.found.by_text()
 
 
-def search(texts: Sequence[str], wanted: frozenset[str]) -> list[list[Hit]]:
-    """Where the words `wanted`, of ASCII letters in lower case, stand in each text, in order.
-
-    Linear in the texts, in memory as well: what is worked out on the way is several times as large as they are.
-    """
-    vocabulary = _vocabulary(wanted)
-    return [hits for part in portions(texts) for hits in _hits(part, vocabulary)]
-
-
-def _hits(texts: Sequence[str], vocabulary: Vocabulary) -> list[list[Hit]]:
-    seen = _read(texts, vocabulary)
-    last = np.where(seen.hits > 0, seen.starts[seen.hits - 1], 0)
-    before = np.maximum(last, seen.firsts[seen.owners]) - 1
-    found: list[list[Hit]] = [[] for _ in texts]
-    behind = np.append(seen.starts, len(seen.raw))[seen.hits + 1]
-    until = np.minimum(behind, seen.firsts[seen.owners + 1] - 1)
-    places = (seen.words, seen.owners, before, seen.starts[seen.hits], seen.ends[seen.hits], until)
-    for word, owner, front, start, end, rest in zip(*(each.tolist() for each in places), strict=True):
-        found[owner].append(Hit(word, seen.raw[front:start], seen.raw[end:rest]))
-    return found
-
-
 def portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """Runs of texts of bounded length together, or one text."""
     first, size = 0, 0
@@ -197,12 +166,6 @@ def portions(texts: Sequence[str]) -> Iterator[Sequence[str]]:
             first, size = row, len(text)
     if first < len(texts):
         yield texts[first:]
-
-
-@lru_cache(maxsize=64)
-def _vocabulary(wanted: frozenset[str]) -> Vocabulary:
-    """The same few words are looked for in batch after batch."""
-    return Vocabulary(wanted)
 
 
 class Words(NamedTuple):
@@ -217,29 +180,6 @@ class Words(NamedTuple):
     def of(cls, low: bytes) -> Words:
         starts, ends = _bounds(low)
         return cls(low, starts, ends, _tails(low, starts, ends))
-
-
-class _Seen(NamedTuple):
-    """All texts behind each other; where words and texts begin; which words the vocabulary holds, and whose."""
-
-    raw: bytes
-    starts: Places
-    ends: Places
-    hits: Places
-    words: NDArray[np.object_]
-    firsts: Places
-    owners: Places
-
-
-def _read(texts: Sequence[str], vocabulary: Vocabulary) -> _Seen:
-    encoded = in_utf8(texts)
-    raw = in_a_row(encoded)
-    words = Words.of(raw.translate(vocabulary.alphabet))
-    finder = Finder(vocabulary)
-    hits, numbers = finder.held(words)
-    names = np.array(finder.names, np.object_)[numbers]
-    firsts = _firsts(encoded)
-    return _Seen(raw, words.starts, words.ends, hits, names, firsts, _owners(firsts, words.starts[hits]))
 
 
 def in_utf8(texts: Iterable[str]) -> list[bytes]:
@@ -257,12 +197,6 @@ def _firsts(encoded: Sequence[bytes]) -> Places:
     np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)) + 1, out=firsts[1:])
     firsts[1:] += MARGIN
     return firsts
-
-
-def _owners(firsts: Places, places: Places) -> Places:
-    owners: Places = np.searchsorted(firsts, places, side="right")
-    owners -= 1
-    return owners
 
 
 def _begin_so(words: Words, vocabulary: Vocabulary) -> Places:
