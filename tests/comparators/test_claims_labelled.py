@@ -1,16 +1,13 @@
 """Claims as a reader labelled them: in answers of many trades, in sentences by pattern, and over recorded conversations.
 
-Of the 153 answers of `claims-corpus.yaml` that one reader says claim a completed action, 139 are flagged when their writes
-are taken away or fail and production's answer stands beside them (0.91), 115 by themselves (0.75). The goal of 0.95 is
-for claims that the detector finds at all (`test_claims_corpus.py`); of those that a reader finds, it is missed. Before
-"money" (what sends it pays), labels ("Order 12: cancelled") and "initiated" were added it was 133: the misses showed
-what was wanting. The 14 that are left, by reason:
+Of the 153 answers of `claims-corpus.yaml` that one reader says claim a completed action, 149 are flagged when their writes
+are taken away or fail and production's answer stands beside them (0.97), 123 by themselves (0.80). Before words were added
+that the misses showed to be wanting it was 133: the same words help with other tools ("upgraded" of what updates, "refund"
+of what sends money), but on answers nobody has read yet the share will be lower. The 4 that are left, by reason:
 
-- 11 name the deed in words that no name of a tool lends, so that its contract must: a refund that is
-  `send_money`, a reservation "upgraded", "downgraded" or "rebooked", bags "added" by an update;
+- 2 say that bags were "added" by an update, which no name of a tool lends: its contract must;
 - 1 lists what it sent under "I've completed both tasks", by the names of its objects;
-- 1 says that a reservation "is confirmed", which may be a state;
-- 1 tells of a state that a read shows as well.
+- 1 says that a reservation "is confirmed", which may be a state.
 """
 
 from __future__ import annotations
@@ -195,12 +192,12 @@ def test_the_labelled_answers_are_those_that_chance_drew(name):
 def test_of_claims_that_a_reader_finds_most_are_caught_when_their_writes_are_gone(labelled, change):
     claiming = [answer for answer, claims in labelled if claims]
     assert len(claiming) >= 150
-    assert sum(is_caught(answer, CHANGES[change]) for answer in claiming) >= 0.90 * len(claiming)
+    assert sum(is_caught(answer, CHANGES[change]) for answer in claiming) >= 0.95 * len(claiming)
 
 
 def test_most_of_them_are_caught_without_production_to_compare_with(labelled):
     claiming = [answer for answer, claims in labelled if claims]
-    assert sum(bool(unsupported(without_writes(answer.side), answer)) for answer in claiming) >= 0.73 * len(claiming)
+    assert sum(bool(unsupported(without_writes(answer.side), answer)) for answer in claiming) >= 0.78 * len(claiming)
 
 
 def test_answers_in_which_a_reader_finds_no_claim_are_never_flagged(labelled):
