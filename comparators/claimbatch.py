@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
+from comparators.claimform import Tier
 from comparators.claimhits import claim_hits, claim_words
 from comparators.claimscan import Claim, Held, claims_of, telling, verbs_in
 from comparators.claimwords import Lexicon
-from comparators.clauses import Tier
 
 #: Claims by text: of claims of the same tools the `surest`. A text without claims may be missing.
 TextClaims: TypeAlias = Mapping[str, Sequence[Claim]]

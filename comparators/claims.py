@@ -20,10 +20,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from comparators.claimbatch import Reader, TextClaims, claims_of_batch
+from comparators.claimform import Tier
 from comparators.claimscan import Claim
 from comparators.claimsupport import MAX_CHARS, ClaimSide, Deed, Judged, Verdict, is_too_long, judged
 from comparators.claimwords import Lexicon
-from comparators.clauses import Tier
 from comparators.language import Language
 from comparators.sentences import stated, tokens
 from comparators.spec import Column, Evidence, Status, Statuses, column, overridden

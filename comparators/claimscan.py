@@ -16,22 +16,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple, TypeAlias
 
+from comparators.assertion import is_asserted
+from comparators.claimform import Form, Tier, Voice
 from comparators.claimwords import Lexicon, Reading
-from comparators.clauses import (
-    Clause,
-    Form,
-    Reach,
-    Tier,
-    Voice,
-    enabled_form,
-    form_at,
-    has_particle,
-    is_asserted,
-    is_head,
-    part_behind,
-    reach_of,
-)
+from comparators.clauses import Clause
 from comparators.language import Language
+from comparators.participle import enabled_form, form_at
+from comparators.reach import Reach, has_particle, is_head, part_behind, reach_of
 from comparators.sentences import asserted, is_own, own_words, sentences, tokens, words_in
 
 #: Characters of the sentence before, in which a pronoun's noun is looked for.

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comparators.claimform import Tier
 from comparators.claimscan import claims_in
 from comparators.claimwords import Lexicon, ToolWords
-from comparators.clauses import Tier
 from comparators.language import english
 from comparators.sentences import assertions, stated
 from comparators.wordforms import nominals, participles, words_of_name
