@@ -125,7 +125,7 @@ def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
 
 def _texts(pair: ClaimPair) -> list[str] | None:
     """The answers of both sides; null where a side is too long to be judged."""
-    texts = [answer.text for answer in (*pair.production.answers, *pair.replay.answers)]
+    texts = [answer.text for answer in pair.production.answers + pair.replay.answers]
     is_too_long_together = sum(map(len, texts)) > MAX_CHARS
     return None if is_too_long_together and any(map(is_too_long, pair[:2])) else texts
 
@@ -245,6 +245,8 @@ def _agrees(last: Sequence[str], consents: frozenset[str]) -> bool:
 
 def _beyond(these: Sequence[Judged], those: Sequence[Judged]) -> tuple[Judged, ...]:
     """Claims that the other side does not make without support as well. One that may be true excuses none."""
+    if not those:
+        return tuple(these)
     return tuple(it for it in these if not any(_excuses(other, it) for other in those))
 
 

@@ -12,7 +12,6 @@ a bounded way to either side, so that the time is linear in the text.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple, TypeAlias
 
@@ -27,9 +26,7 @@ from comparators.sentences import asserted, is_own, own_words, sentences, tokens
 
 #: Characters of the sentence before, in which a pronoun's noun is looked for.
 _ANTECEDENT = 300
-_REFERRING = re.compile(r"\b(?:it|them|they|this|these|those|both|all)\b", re.IGNORECASE)
-#: The same where all is ASCII in lower case: `re` skips to the letters they begin with.
-_ASCII_REFERRING = re.compile(r"[itba](?<!\w[itba])(?:(?<=i)t|(?<=t)h(?:em|ey|is|ese|ose)|(?<=b)oth|(?<=a)ll)\b")
+_REFERRING = frozenset(("it", "them", "they", "this", "these", "those", "both", "all"))
 #: What a loose claim is about.
 _SOMETHING = frozenset(("something",))
 
@@ -53,10 +50,10 @@ class Claim(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """What is asserted, and what was said right before it if a pronoun may refer to that."""
+    """What is asserted, and what was said right before it."""
 
     text: str
-    before: str = ""
+    before: str
 
 
 def claims_in(text: str, lexicon: Lexicon) -> tuple[Claim, ...]:
@@ -103,13 +100,8 @@ def _telling(line: Sequence[str], before: str, verbs: Set[str], language: Langua
         if _holds(sentence.lower(), verbs):
             told = asserted(sentence, language)
             if told:
-                yield Sentence(told, before[-_ANTECEDENT:] if before and _refers(told) else "")
+                yield Sentence(told, before[-_ANTECEDENT:])
         before = sentence or before
-
-
-def _refers(told: str) -> bool:
-    found = _ASCII_REFERRING.search(told.lower()) if told.isascii() else _REFERRING.search(told)
-    return found is not None
 
 
 def _holds(low: str, verbs: Set[str]) -> bool:
@@ -124,9 +116,9 @@ def claims_of(
 ) -> dict[Sentence, tuple[Claim, ...]]:
     """The claims of sentences, each by itself: of each participle the first in either tier. Without those of the loose
     one if it is not asked for."""
-    some = [sentence for sentence in dict.fromkeys(told) if _may_claim(*sentence, lexicon, loose=loose)]
+    some = [sentence for sentence in dict.fromkeys(told) if _may_claim(sentence, lexicon, loose=loose)]
     words = [tokens(sentence.text) for sentence in some]
-    clauses = [Clause(said, [word.lower() for word in said], lexicon.language) for said in words]
+    clauses = [Clause(said, list(map(str.lower, said)), lexicon.language) for said in words]
     verbs = [_told(clause, lexicon) for clause in clauses]
     asserting = [each for each in zip(some, clauses, verbs, strict=True) if each[2]]
     return {
@@ -163,7 +155,7 @@ def _claims_at(
 ) -> Iterable[Claim]:
     found: dict[tuple[str, Tier], Claim] = {}
     previous = -1
-    before = frozenset(words_in(sentence.before))
+    before = frozenset(_named_before(sentence, clause.low))
     said = before.union(clause.low)
     for place, form, readings in told:
         verb = clause.low[place]
@@ -259,8 +251,9 @@ def _is_bare_subject(reach: Reach, clause: Clause, language: Language) -> bool:
     return bool(subject) and (subject[0] in language.addressed or subject[0] in language.pronouns)
 
 
-def _may_claim(text: str, before: str, lexicon: Lexicon, *, loose: bool) -> bool:
+def _may_claim(sentence: Sentence, lexicon: Lexicon, *, loose: bool) -> bool:
     """Whether a verb is there and, where all is ASCII, one of its objects: most sentences need no tokens."""
+    text = sentence.text
     said = words_in(text)
     here = lexicon.verbs.intersection(said)
     if not lexicon.language.enabling.isdisjoint(said):
@@ -268,11 +261,16 @@ def _may_claim(text: str, before: str, lexicon: Lexicon, *, loose: bool) -> bool
     if loose or not here or not text.isascii() or not here.isdisjoint(lexicon.open):
         return bool(here)
     objects = [lexicon.objects[verb] for verb in here]
-    return _name_one(objects, said) or (before != "" and _name_one(objects, words_in(before)))
+    return _name_one(objects, said) or _name_one(objects, _named_before(sentence, said))
 
 
 def _name_one(kinds: Iterable[frozenset[str]], said: Sequence[str]) -> bool:
     return not all(objects.isdisjoint(said) for objects in kinds)
+
+
+def _named_before(sentence: Sentence, said: Sequence[str]) -> Sequence[str]:
+    """The words of the sentence before, if a pronoun that is `said` may refer to one of them."""
+    return () if _REFERRING.isdisjoint(said) else words_in(sentence.before)
 
 
 def _claim(readings: list[tuple[Reading, frozenset[str]]], tier: Tier, verb: str, sentence: str) -> Claim:
