@@ -26,6 +26,10 @@ class Clause(NamedTuple):
     low: Sequence[str]
     language: Language
 
+    def said(self, places: range) -> Sequence[str]:
+        """The words at these places, in lower case."""
+        return self.low[places.start : places.stop]
+
 
 def end_of_predicate(clause: Clause, place: int) -> int:
     """Behind the last word that belongs to the verb at `place`: before a coordinated verb, or another clause."""
