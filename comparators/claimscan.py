@@ -12,7 +12,7 @@ a bounded way to either side, so that the time is linear in the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NamedTuple
 
 from comparators.assertion import is_asserted
@@ -66,20 +66,26 @@ def claims_of(told: Iterable[Sentence], lexicon: Lexicon, *, loose: bool = True)
 
 
 def _may_claim(sentence: Sentence, lexicon: Lexicon, *, loose: bool) -> bool:
-    """Whether a verb is there and, where all is ASCII, one of its objects: most sentences need no tokens."""
-    text = sentence.text
-    said = words_in(text)
+    """Whether a verb is there, and something it may be about: most sentences need no tokens."""
+    said = words_in(sentence.text)
     here = lexicon.verbs.intersection(said)
-    if not lexicon.language.enabling.isdisjoint(said):
-        return bool(here) or not text.isascii() or not lexicon.infinitives.keys().isdisjoint(said)
-    if loose or not here or not text.isascii() or not here.isdisjoint(lexicon.open):
-        return bool(here)
-    objects = [lexicon.objects[verb] for verb in here]
+    if here and (loose or _may_be_about(here, said, sentence, lexicon)):
+        return True
+    if lexicon.language.enabling.isdisjoint(said):
+        return False
+    return bool(here) or not sentence.text.isascii() or not lexicon.infinitives.keys().isdisjoint(said)
+
+
+def _may_be_about(verbs: Set[str], said: Sequence[str], sentence: Sentence, lexicon: Lexicon) -> bool:
+    """Whether an object of these verbs is named; it may be where not all is ASCII, and need not be for some verbs."""
+    if not sentence.text.isascii() or not verbs.isdisjoint(lexicon.open):
+        return True
+    objects = [lexicon.objects[verb] for verb in verbs]
     return _name_one(objects, said) or _name_one(objects, _named_before(sentence, said))
 
 
 def _name_one(kinds: Iterable[frozenset[str]], said: Sequence[str]) -> bool:
-    return not all(objects.isdisjoint(said) for objects in kinds)
+    return any(not objects.isdisjoint(said) for objects in kinds)
 
 
 def _named_before(sentence: Sentence, said: Sequence[str]) -> Sequence[str]:
@@ -96,7 +102,8 @@ class _Told(NamedTuple):
 
 
 def _told(clause: Clause, lexicon: Lexicon) -> list[_Told]:
-    places = [place for place, word in enumerate(clause.low) if word in lexicon.telling]
+    verbs = lexicon.telling
+    places = [place for place, word in enumerate(clause.low) if word in verbs]
     return list(_told_at(places, clause, lexicon))
 
 
