@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple, TypeAlias
 
 from comparators.claimwords import Lexicon
@@ -39,10 +39,7 @@ def telling(held: Sequence[Held], language: Language) -> list[list[Sentence]]:
     lines = [list(_lines(text, verbs, language)) for text, verbs in held]
     distinct = dict.fromkeys(line for some in lines for line, _ in some)
     cut = {line: sentences(line, language) for line in distinct}
-    return [
-        [sentence for line, before in some for sentence in _telling(cut[line], before, verbs, language)]
-        for (_, verbs), some in zip(held, lines, strict=True)
-    ]
+    return [list(_telling(some, cut, verbs, language)) for (_, verbs), some in zip(held, lines, strict=True)]
 
 
 def _lines(text: str, verbs: Set[str], language: Language) -> Iterator[tuple[str, str]]:
@@ -55,13 +52,15 @@ def _lines(text: str, verbs: Set[str], language: Language) -> Iterator[tuple[str
         before = line or before
 
 
-def _telling(line: Sequence[str], before: str, verbs: Set[str], language: Language) -> Iterator[Sentence]:
-    for sentence in line:
-        if _holds(sentence.lower(), verbs):
-            told = asserted(sentence, language)
-            if told:
+def _telling(
+    lines: Iterable[tuple[str, str]], cut: Mapping[str, Sequence[str]], verbs: Set[str], language: Language
+) -> Iterator[Sentence]:
+    for line, above in lines:
+        before = above
+        for sentence in cut[line]:
+            if _holds(sentence.lower(), verbs) and (told := asserted(sentence, language)):
                 yield Sentence(told, before[-_ANTECEDENT:])
-        before = sentence or before
+            before = sentence or before
 
 
 def _holds(low: str, verbs: Set[str]) -> bool:
