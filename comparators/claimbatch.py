@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
+from comparators.claimform import Tier
 from comparators.claimhits import claim_hits, claim_words
-from comparators.claimscan import Claim, Held, claims_of, telling, verbs_in
+from comparators.claimscan import Claim, claims_of
+from comparators.claimsentences import Held, telling, verbs_in
 from comparators.claimwords import Lexicon
-from comparators.clauses import Tier
 
 #: Claims by text: of claims of the same tools the `surest`. A text without claims may be missing.
 TextClaims: TypeAlias = Mapping[str, Sequence[Claim]]
@@ -35,9 +36,7 @@ _PORTION = 1 << 20
 _KELVIN = "\u212a"
 
 
-def claims_of_batch(
-    asked: Mapping[Reader, Iterable[str]], lexicons: Mapping[int, Lexicon]
-) -> dict[Reader, TextClaims]:
+def claims_of_batch(asked: Mapping[Reader, Iterable[str]], lexicons: Mapping[int, Lexicon]) -> dict[Reader, TextClaims]:
     """What the texts of each reader claim; `lexicons` are those of the readers, by `id`. Linear in the texts."""
     distinct = {reader: list(dict.fromkeys(texts)) for reader, texts in asked.items()}
     every = next(iter(distinct.values())) if len(distinct) == 1 else dict.fromkeys(chain(*distinct.values()))

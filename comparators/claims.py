@@ -20,10 +20,10 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from comparators.claimbatch import Reader, TextClaims, claims_of_batch
+from comparators.claimform import Tier
 from comparators.claimscan import Claim
 from comparators.claimsupport import MAX_CHARS, ClaimSide, Deed, Judged, Verdict, is_too_long, judged
 from comparators.claimwords import Lexicon
-from comparators.clauses import Tier
 from comparators.language import Language
 from comparators.sentences import stated, tokens
 from comparators.spec import Column, Evidence, Status, Statuses, column, overridden
@@ -49,6 +49,17 @@ class ClaimPair(NamedTuple):
     lexicon: Lexicon
 
 
+#: Whether a claim tells of a deed, by its tier and whether one is expected there; null: unless a read shows the state.
+_TELLS_OF_DEED = {
+    (Tier.LOOSE, False): False,
+    (Tier.LOOSE, True): True,
+    (Tier.WIDE, False): False,
+    (Tier.WIDE, True): None,
+    (Tier.MIDDLE, False): None,
+    (Tier.MIDDLE, True): True,
+    (Tier.TIGHT, False): True,
+    (Tier.TIGHT, True): True,
+}
 #: Verdicts that are scored: the end of their dimension, and how they are told.
 _ENDS = {
     Verdict.REFUTED: "refuted",
@@ -125,7 +136,7 @@ def find_all(pairs: Sequence[ClaimPair]) -> list[Findings | None]:
 
 def _texts(pair: ClaimPair) -> list[str] | None:
     """The answers of both sides; null where a side is too long to be judged."""
-    texts = [answer.text for answer in (*pair.production.answers, *pair.replay.answers)]
+    texts = [answer.text for answer in pair.production.answers + pair.replay.answers]
     is_too_long_together = sum(map(len, texts)) > MAX_CHARS
     return None if is_too_long_together and any(map(is_too_long, pair[:2])) else texts
 
@@ -196,25 +207,17 @@ def _wanting(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], 
     wanting = [it for it in ours if it.verdict is not Verdict.SUPPORTED]
     if not wanting or all(it.claim.tier is Tier.TIGHT for it in wanting):
         return wanting
-    shown = stated(side.reads)
     expected = _expected(side, wanting, theirs, language)
-    return [it for it in wanting if _tells_of_deed(it.claim, shown=shown, expected=it in expected)]
-
-
-def _tells_of_deed(claim: Claim, *, shown: frozenset[str], expected: bool) -> bool:
-    is_shown = not claim.forms.isdisjoint(shown)
-    return {
-        Tier.LOOSE: expected,
-        Tier.TIGHT: True,
-        Tier.MIDDLE: expected or not is_shown,
-        Tier.WIDE: expected and not is_shown,
-    }[claim.tier]
+    tells = [_TELLS_OF_DEED[it.claim.tier, it in expected] for it in wanting]
+    shown = stated(side.reads) if None in tells else frozenset()  # reads may be long
+    told = zip(wanting, tells, strict=True)
+    return [it for it, tell in told if (it.claim.forms.isdisjoint(shown) if tell is None else tell)]
 
 
 def _expected(side: ClaimSide, ours: Sequence[Judged], theirs: Sequence[Judged], language: Language) -> list[Judged]:
     """The claims that stand where a deed is expected."""
-    told = stated(side.user)
     agreed = _agrees(side.user[-1:], language.consents)
+    told = stated(side.user) if agreed else frozenset()
     return [
         it
         for it in ours
@@ -245,6 +248,8 @@ def _agrees(last: Sequence[str], consents: frozenset[str]) -> bool:
 
 def _beyond(these: Sequence[Judged], those: Sequence[Judged]) -> tuple[Judged, ...]:
     """Claims that the other side does not make without support as well. One that may be true excuses none."""
+    if not those:
+        return tuple(these)
     return tuple(it for it in these if not any(_excuses(other, it) for other in those))
 
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from comparators.calls import Effect, Outcome
 from comparators.claimbatch import TextClaims
+from comparators.claimform import Tier
 from comparators.claimscan import Claim
 from comparators.claimwords import Lexicon
-from comparators.clauses import Tier
 from comparators.sentences import words_in
 
 #: Sides with longer answers are not judged.

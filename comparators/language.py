@@ -189,6 +189,11 @@ class Language:
         return self.parting_clauses | self.reporting | self.blockers | self.complementisers | frozenset(self.phrases)
 
     @cached_property
+    def abbreviation_ends(self) -> frozenset[str]:
+        """The last two characters of abbreviations."""
+        return frozenset(word[-2:] for word in self.abbreviations | self.ending_abbreviations)
+
+    @cached_property
     def dating(self) -> frozenset[str]:
         """With these words a time before now may begin."""
         return self.past | self.at

@@ -16,7 +16,6 @@ _END = re.compile(r"[.!?\n\u3002\uff01\uff1f](?:(?<=\n)|[\"')\]*_]*\s+)")
 _QUOTED = re.compile(
     '"[^"\n]{1,300}"|\u201c[^\u201d\n]{1,300}\u201d|\u00ab[^\u00bb\n]{1,300}\u00bb|`[^`\n]{1,300}`',
 )
-_QUOTES = ('"', "\u201c", "\u00ab", "`")
 _SINGLE_QUOTED = re.compile(r"'(?<![\w']')(?! )[^'\n]{1,300}(?<! )'(?![\w'])")
 #: What may stand behind a question mark.
 _CLOSING = " \t\r\"')]*_!"
@@ -55,7 +54,7 @@ def sentences(text: str, language: Language) -> list[str]:
     if not text.isascii():
         for sign in _APOSTROPHES:
             text = text.replace(sign, "'")
-    if any(map(text.__contains__, _QUOTES)):
+    if '"' in text or "`" in text or not text.isascii():
         text = _QUOTED.sub(_OMITTED, text)
     if "'" in text:
         text = _SINGLE_QUOTED.sub(_OMITTED, text)
@@ -66,7 +65,9 @@ def sentences(text: str, language: Language) -> list[str]:
 def _abbreviates(text: str, end: re.Match[str], language: Language) -> bool:
     """Whether a full stop belongs to the word before it: never at the end of a line."""
     stop = end.start()
-    if text[stop] != "." or "\n" in end[0]:
+    if text[stop] != "." or text[max(stop - 2, 0) : stop].lower() not in language.abbreviation_ends:
+        return False  # most are no abbreviations, which costs less to see
+    if "\n" in end[0]:
         return False
     words = text[max(stop - _LONGEST_ABBREVIATION, 0) : stop].split()
     word = words[-1].lower().lstrip("([_\"'") if words and not text[stop - 1].isspace() else ""
@@ -93,6 +94,8 @@ def _asks(word: str, language: Language) -> bool:
 
 def is_own(line: str) -> bool:
     """Whether who answers speaks in a line for itself and of what was done: no point to be done, no other's words."""
+    if line[:1].isalpha():  # no point of a list
+        return True
     if _TO_DO.match(line):
         return False
     speaker = _SPEAKER.match(line)

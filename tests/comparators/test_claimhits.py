@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from comparators import claimbatch
 from comparators.claimbatch import Reader, claims_of_batch, surest
+from comparators.claimform import Tier
 from comparators.claimhits import ClaimWords, claim_hits, claim_words
 from comparators.claimscan import claims_in
 from comparators.claimwords import Lexicon, ToolWords
-from comparators.clauses import Tier
 from comparators.language import english
 
 TOOLS = ("cancel_order", "book_flight", "send_mail", "transfer_call")

@@ -22,7 +22,7 @@ from bench.claims import (
     unsupported,
     without_writes,
 )
-from comparators.clauses import Tier
+from comparators.claimform import Tier
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comparators.claimform import Tier
 from comparators.claimscan import claims_in
 from comparators.claimwords import Lexicon, ToolWords
-from comparators.clauses import Tier
 from comparators.language import english
 from comparators.sentences import assertions, stated
 from comparators.wordforms import nominals, participles, words_of_name
@@ -339,3 +339,10 @@ def _seconds(text: str) -> float:
 def test_the_sentences_of_a_text_are_all_that_is_asserted():
     text = 'One. Is it two? Three "four" five!\n> six\nseven 7.5 and e.g. eight. Nine, is it ten?'
     assert [sentence.split()[0] for sentence in assertions(text, english())] == ["One.", "Three", "seven", "Nine"]
+
+
+@pytest.mark.parametrize("word", sorted(english().abbreviations | english().ending_abbreviations))
+def test_the_full_stop_of_an_abbreviation_ends_no_sentence(word):
+    for text in (f"See {word}. seven", f"See ({word}. seven", f"{word.title()}. seven"):
+        assert list(assertions(text, english())) == [text]
+    assert len(list(assertions(f"See x{word}. seven", english()))) == 2

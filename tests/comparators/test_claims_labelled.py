@@ -22,11 +22,11 @@ import yaml
 
 from bench.claims import CHANGES, FILES, Recorded, is_caught, recorded, unsupported, without_writes
 from comparators.calls import Effect, Outcome
+from comparators.claimform import Tier
 from comparators.claims import ClaimPair, find
 from comparators.claimscan import claims_in
 from comparators.claimsupport import ClaimSide, Deed
 from comparators.claimwords import Lexicon, ToolWords
-from comparators.clauses import Tier
 from comparators.language import english
 
 DATA = Path("tests/data")
