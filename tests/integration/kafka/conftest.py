@@ -17,6 +17,17 @@ from brokers import find_broker
 from kafka_service import Stand
 from local_kafka import LocalKafka
 
+#: Clusters start and processes are killed here, while the machine has other work: each wait has a bound of its own.
+TIMEOUT_SECONDS = 900
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where `--timeout` says nothing else."""
+    if config.getoption("timeout") is None:
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
+
 
 @dataclass(frozen=True)
 class TopicNames:

@@ -19,11 +19,11 @@ from copier import Bouncer, Checker, asked_after_publishing, stopped
 from kafka_service import Stand, eventually
 from local_kafka import LocalKafka
 
-TRACES = int(os.environ.get("REPLAY_COPIER_TRACES", "5000"))
+TRACES = int(os.environ.get("REPLAY_COPIER_TRACES", "3000"))
 PARTITIONS = 6
 GRACE_SECONDS = 10
 #: A trace takes some milliseconds of two cores that brokers, model and checker use too; a bounce some seconds.
-LIMIT_SECONDS = 120 + TRACES / 50
+LIMIT_SECONDS = 150 + TRACES / 50
 
 
 @pytest.fixture(scope="module")

@@ -39,9 +39,6 @@ from replay.exact_json import loads
 from replay.verdict import Verdict
 from replay.wire import from_json, schema_of
 
-#: The runs are played in one fixture, which takes minutes on a machine with other work.
-pytestmark = pytest.mark.timeout(900)
-
 RUNS = int(os.environ.get("REPLAY_NULL_RUNS", "30"))
 #: One more, in which the candidate is worse: a feed that never says so would pass for a good one.
 WORSE = RUNS
