@@ -62,9 +62,8 @@ class Form(Enum):
     #: "4/5", and "a third".
     STROKE = auto()
     PART = auto()
-    #: A word for a number from two upwards, for one, and for what has no unit: a place, a decade, a weekday, a month.
+    #: A number word, and a word for what has no unit: a place, a decade, a weekday, a month.
     WORD = auto()
-    ONE = auto()
     SAID = auto()
 
 
@@ -153,8 +152,8 @@ class FigureForms:
         yield _written(Form.PART, rf"(?P<count>{count})[ -](?P<part>{part})(?!\w){of}{unit}")
         alone = (*words.places, *words.decades, *self._alone(words.weekdays), *self._alone(words.months))
         yield _written(Form.SAID, rf"(?P<said>{alternation(alone)})")
-        yield _written(Form.WORD, rf"(?P<said>{alternation(words.small)})(?:{self._scale})?{unit}")
-        yield _written(Form.ONE, rf"(?P<said>{alternation(words.ones)}){unit}")
+        number = alternation((*words.small, *words.ones))
+        yield _written(Form.WORD, rf"(?P<said>{number})(?:{self._power})?{unit}")
 
     def _alone(self, names: Iterable[str]) -> Iterator[str]:
         """Names that are no other words."""
@@ -180,8 +179,11 @@ class FigureForms:
 
     @property
     def _scale(self) -> str:
-        scale, money = alternation(self.words.scales), alternation(self.words.money_scales)
-        return rf"(?:(?:[ -]?(?P<scale>{scale})|(?P<money_scale>{money}))(?!\w))"
+        return rf"(?:{self._power}|(?P<money_scale>{alternation(self.words.money_scales)})(?!\w))"
+
+    @property
+    def _power(self) -> str:
+        return rf"[ -]?(?P<scale>{alternation(self.words.scales)})(?!\w)"
 
 
 def begins(character: str) -> str:

@@ -53,7 +53,6 @@ class FigureSense:
             Form.STROKE: self._stroke,
             Form.PART: self._part,
             Form.WORD: self._word,
-            Form.ONE: self._one,
             Form.SAID: self._said,
         }
 
@@ -126,14 +125,14 @@ class FigureSense:
     def _part(self, match: re.Match[str]) -> Iterable[Figure]:
         part, _, whole = self.words.fractions[match["part"]].partition("/")
         count = self.words.numbers.get(match["count"] or "", 1)
-        return (Figure(fraction(count * int(part), int(whole)), self._unit(match), WEAK),)
+        return (_weak(fraction(count * int(part), int(whole)), self._unit(match)),)
 
     def _word(self, match: re.Match[str]) -> Iterable[Figure]:
-        exponent = self.words.scales.get(match["scale"] or "", 0)
-        return (_amount(str(self.words.small[match["said"]]), exponent, self._unit(match)),)
-
-    def _one(self, match: re.Match[str]) -> Iterable[Figure]:
-        return (Figure("1", self._unit(match), WEAK),)
+        """ "One" may be a pronoun, "one thousand" is none."""
+        said, scale, unit = match["said"], match["scale"], self._unit(match)
+        if said in self.words.ones and not scale:
+            return (_weak("1", unit),)
+        return (_amount(str(self.words.small.get(said, 1)), self.words.scales.get(scale or "", 0), unit),)
 
     def _said(self, match: re.Match[str]) -> Iterable[Figure]:
         return (self._meant[match["said"]],)
@@ -225,7 +224,14 @@ def _plain_digits(written: str) -> str:
 
 
 def _amount(digits: str, exponent: int, unit: str) -> Figure:
-    if unit == "%":
-        exponent -= 2
+    exponent += _exponent(unit)
     shown = len(digits.partition(".")[2])
     return Figure(plain(scaled(Decimal(digits), exponent)), unit, shown - exponent)
+
+
+def _weak(digits: str, unit: str) -> Figure:
+    return Figure(plain(scaled(Decimal(digits), _exponent(unit))), unit, WEAK)
+
+
+def _exponent(unit: str) -> int:
+    return -2 if unit == "%" else 0
