@@ -243,3 +243,16 @@ def test_megabytes_take_seconds_at_most(text):
     before = time.thread_time()
     compare_figures([text], [text[1:]])
     assert time.thread_time() - before < 10
+
+
+@pytest.mark.parametrize(
+    ("production", "replay"),
+    [
+        ("0.5 x " + "1.00 " * 20_000 + "1.0 " * 20_000, "50% x 7"),
+        ("3.14 " * 20_000 + "3.140 " * 20_000, "3.1 " * 40_000),
+    ],
+)
+def test_one_figure_many_times_takes_no_longer_than_many_figures(production, replay):
+    before = time.thread_time()
+    compare_figures([production], [replay])
+    assert time.thread_time() - before < 5
