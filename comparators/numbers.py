@@ -1,6 +1,6 @@
 """Numbers and ids in texts, and how many of them have no equal on the other side.
 
-A figure is what a token that holds a digit says (`figureread`), together with the unit, the month or the other half of
+A figure is what a token that holds a digit says (`figuresense`), together with the unit, the month or the other half of
 the day beside it; and a number word from two upwards. "One", an ordinal, a weekday or a month is a figure only where it
 stands in another's place: mostly they count nothing. Two figures are equal if they are one figure written in two ways
 (`figure.otherwise`), if one is the other rounded to the decimals it shows, or if they are the same digits cut apart
