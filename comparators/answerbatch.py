@@ -15,7 +15,7 @@ from comparators.answerscan import scan
 from comparators.answerwords import AnswerWords
 from comparators.figure import Figure
 from comparators.numbers import MAX_CHARACTERS
-from comparators.spec import Bools, Ints, Status, Statuses
+from comparators.spec import Ints, Status, Statuses
 from comparators.text import normalise_all
 from comparators.wordsearch import Finder, Found
 
@@ -42,11 +42,11 @@ class AnswerBatch:
             raise ValueError(f"{len(self.production)} answers of production for {len(self.replay)} of the replay")
 
     @cached_property
-    def answers(self) -> Bools:
+    def answers(self) -> Ints:
         """How many sides answered, int64[pairs]; 0 where texts are not to be read."""
         wanted = np.ones(len(self.production), np.bool_) if self.given is None else self.given == Status.SCORED
         said = [(one is not None) + (other is not None) for one, other in self._pairs]
-        counted: Bools = np.array(said, np.int64) * wanted
+        counted: Ints = np.array(said, np.int64) * wanted
         return counted
 
     @cached_property

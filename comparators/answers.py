@@ -31,6 +31,7 @@ EXCERPT = 300
 MAX_LINES = 12
 _READ_FOR_EVIDENCE = 100_000
 
+
 def compare_answers(batch: AnswerBatch) -> tuple[Column, ...]:
     """`answer.lexical`, `.length`, `.numbers`, `.substituted` and `.polarity` of each pair.
 

@@ -41,6 +41,8 @@ BETS: Floats = np.geomspace(0.02, 0.9, 12)
 _FOREVER = 10**9
 
 Side: TypeAlias = Literal["down", "up"]
+#: What a stake of 1 wins by each difference, at least -1.
+Gain: TypeAlias = Callable[[Floats], Floats]
 
 
 def places(differences: Floats, side: Side) -> Ints:
@@ -86,12 +88,28 @@ def tallied(found: Shared, bins: int) -> Floats:
 
 def log_e_harm(counts: Floats, margin: float) -> float:
     """Log of the e-value against "the mean is at most `margin`": evidence of harm. `margin` in (-1, 1)."""
-    return _log_mixture(counts, lambda values: (values - margin) / (1.0 + margin))
+    return _log_mixture(counts, bet_on_harm(margin))
 
 
 def log_e_safe(counts: Floats, margin: float) -> float:
     """Log of the e-value against "the mean is at least `margin`": evidence of safety. `margin` in (-1, 1)."""
-    return _log_mixture(counts, lambda values: (margin - values) / (1.0 - margin))
+    return _log_mixture(counts, bet_on_safety(margin))
+
+
+def bet_on_harm(margin: float) -> Gain:
+    """A bet against "the mean is at most `margin`"."""
+    return lambda values: (values - margin) / (1.0 + margin)
+
+
+def bet_on_safety(margin: float) -> Gain:
+    """A bet against "the mean is at least `margin`"."""
+    return lambda values: (margin - values) / (1.0 - margin)
+
+
+def log_mean(logs: Floats) -> float:
+    """Log of the mean of numbers, by their logs."""
+    most = float(logs.max())
+    return most + log(float(np.exp(logs - most).mean()))
 
 
 def band(best: Floats, worst: Floats, *, harm: float, safe: float) -> tuple[float, float]:
@@ -134,12 +152,10 @@ def mean(counts: Floats) -> float | None:
     return float(counts @ SCALE) / total if total else None
 
 
-def _log_mixture(counts: Floats, gain: Callable[[Floats], Floats]) -> float:
-    """Log of the mean wealth over all bets; `gain` is what a stake of 1 wins, at least -1."""
+def _log_mixture(counts: Floats, gain: Gain) -> float:
+    """Log of the mean wealth over all bets."""
     held = np.flatnonzero(counts)
-    wealth = np.log1p(np.outer(BETS, gain(SCALE[held]))) @ counts[held].astype(np.float64)
-    most = float(wealth.max())
-    return most + log(float(np.exp(wealth - most).mean()))
+    return log_mean(np.log1p(np.outer(BETS, gain(SCALE[held]))) @ counts[held])
 
 
 def _last(holds: Callable[[float], bool], margins: Floats) -> float | None:

@@ -17,7 +17,7 @@ a regression.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -41,7 +41,6 @@ _LARGEST_MATRIX, _MOST_CHARACTERS = 1 << 12, 1 << 24
 
 _TOOK_EFFECT = frozenset((Outcome.SUCCEEDED, Outcome.ASSUMED))
 _WORD = re.compile(r"[^\W_]+")
-_BETWEEN = r"[\W_]+"
 _DIGIT = re.compile("[0-9]")
 _LAST_WORDS = re.compile(r"[\w']+")
 _CLAUSE_END = re.compile(r"[.,:;!?()]")
@@ -95,10 +94,6 @@ class Shortfall(NamedTuple):
             ("exceeded", bool(self.extra)),
         )
         return tuple(way for way, holds in held if holds)
-
-
-def is_met(expectation: Expectation, conduct: Conduct) -> bool:
-    return not shortfall(expectation, conduct).ways
 
 
 def compare_expected(
@@ -247,12 +242,14 @@ def _untold(outputs: Sequence[str], answers: Sequence[str]) -> Iterator[str]:
     stated = {figure for found in figures(said) for figure in found}
     plainly = frozenset((figure.value, figure.unit) for figure in stated)
     numbers = plainly.union(*map(respelled, stated))
+    spoken: list[_Spoken] = []
     wanted = normalise_all(outputs)
     for output, text, found in zip(outputs, wanted, figures(wanted), strict=True):
         if found and _is_figures(text):
             told = all(_is_stated(figure, numbers, plainly) for figure in found)
         else:
-            told = _is_said(text, said)
+            spoken = spoken or list(map(_Spoken.of, said))
+            told = _is_said(text, spoken)
         if not told:
             yield output
 
@@ -272,16 +269,38 @@ def _is_stated(figure: Figure, numbers: Set[Key], plainly: Set[Key]) -> bool:
     return figure.decimals >= NAME and not plainly.isdisjoint(respelled(figure))
 
 
-def _is_said(text: str, said: Sequence[str]) -> bool:
+class _Spoken(NamedTuple):
+    """An answer: its words, a space around each, and where each begins in it."""
+
+    text: str
+    words: str
+    starts: Sequence[int]
+
+    @classmethod
+    def of(cls, text: str) -> _Spoken:
+        words = list(_WORD.finditer(text))
+        return cls(text, f" {' '.join(word[0] for word in words)} ", [word.start() for word in words])
+
+    def places(self, words: Sequence[str]) -> Iterator[int]:
+        """Where these words stand in this order, whatever signs are between them. Linear in both."""
+        wanted = f" {' '.join(words)} "
+        number, last = 0, 0
+        while (at := self.words.find(wanted, last)) >= 0:
+            number += self.words.count(" ", last, at)
+            yield self.starts[number]
+            number += len(words)
+            last = at + len(wanted) - 1
+
+
+def _is_said(text: str, answers: Iterable[_Spoken]) -> bool:
     """Whether the words stand somewhere in this order, whatever signs are between them, and are not denied there."""
     words = _WORD.findall(text)
     if not words:
-        return any(text in answer for answer in said)
-    wanted = re.compile(rf"(?<![^\W_]){_BETWEEN.join(map(re.escape, words))}(?![^\W_])")
+        return any(text in answer.text for answer in answers)
     return any(
-        not _is_denied(answer[max(found.start() - _BEFORE, 0) : found.start()])
-        for answer in said
-        for found in wanted.finditer(answer)
+        not _is_denied(answer.text[max(start - _BEFORE, 0) : start])
+        for answer in answers
+        for start in answer.places(words)
     )
 
 

@@ -1,6 +1,6 @@
 """Numbers and ids in texts, and how many of them have no equal on the other side.
 
-A figure is what a token that holds a digit says (`figureread`), together with the unit, the month or the other half of
+A figure is what a token that holds a digit says (`figuresense`), together with the unit, the month or the other half of
 the day beside it; and a number word from two upwards. "One", an ordinal, a weekday or a month is a figure only where it
 stands in another's place: mostly they count nothing. Two figures are equal if they are one figure written in two ways
 (`figure.otherwise`), if one is the other rounded to the decimals it shows, or if they are the same digits cut apart
@@ -11,6 +11,7 @@ Texts are expected in normal form (`text.normalise_all`): lower case, ASCII digi
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
 from operator import itemgetter
@@ -162,25 +163,31 @@ def _cancel_rounded(sides: tuple[_Left, _Left], shown: Sequence[int]) -> None:
             if decimals < -fine:
                 value = rounded(key[0], decimals)
                 for unit in dict.fromkeys((key[1], "")):
-                    _cancel_shown(own[key], -fine, other.get((value, unit), []), decimals)
+                    if those := other.get((value, unit)):
+                        _cancel_shown(own[key], -fine, those, decimals)
 
 
 def _cancel_shown(these: list[Figure], fine: int, those: list[Figure], coarse: int) -> None:
     """Cross out as many with so many decimals here as there are with so many there."""
-    ours = [figure for figure in these if figure.decimals == fine]
-    theirs = [figure for figure in those if figure.decimals == coarse]
-    for one, other in zip(ours, theirs, strict=False):
-        these.remove(one)
-        those.remove(other)
+    ours, theirs = _shown_so(these, fine), _shown_so(those, coarse)
+    both = min(len(ours), len(theirs))
+    del these[ours.start : ours.start + both], those[theirs.start : theirs.start + both]
+
+
+def _shown_so(alike: Sequence[Figure], decimals: int) -> range:
+    """Where those with so many decimals stand among figures of one value and unit, the finest last."""
+    return range(bisect_left(alike, decimals, key=_DECIMALS), bisect_right(alike, decimals, key=_DECIMALS))
 
 
 def _kept(found: Sequence[Figure], left: _Left) -> list[Figure]:
     """What is left, in the order of the text; of equal ones the first stay."""
+    rest: dict[Figure, int] = {}
+    for figure in chain.from_iterable(left.values()):
+        rest[figure] = rest.get(figure, 0) + 1
     kept = []
     for figure in found:
-        rest = left[figure.value, figure.unit]
-        if figure in rest:
-            rest.remove(figure)
+        if remaining := rest.get(figure, 0):
+            rest[figure] = remaining - 1
             kept.append(figure)
     return kept
 

@@ -6,6 +6,7 @@ a third of the wrong edits, negations far more often than opposites). It is a fl
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -25,6 +26,8 @@ from comparators.wordscan import words_of
 SAME_BUT_FOR_CUES = 75.0
 #: Bits of a number beside that of its row.
 _BITS = 32
+#: So many words are searched for in a text one by one.
+_FEW = 16
 
 
 class _Side(NamedTuple):
@@ -96,9 +99,26 @@ def _deny_a_word(sides: Sequence[_Side], names: Sequence[str], batch: AnswerBatc
     differ = _differ(sides, len(batch.both))
     for side, texts in zip(sides, (batch.right, batch.left), strict=True):
         hits = np.flatnonzero(denies[side.numbers] & differ[side.rows])
-        for row, number in zip(side.rows[hits].tolist(), side.numbers[hits].tolist(), strict=True):
-            if denied[number] in texts[row]:
-                yield row
+        rows, firsts = np.unique(side.rows[hits], return_index=True)
+        words = [denied[number] for number in side.numbers[hits].tolist()]
+        ends = pairwise([*firsts.tolist(), len(words)])
+        yield from (
+            row
+            for row, (start, end) in zip(rows.tolist(), ends, strict=True)
+            if _any_begins(texts[row], words[start:end])
+        )
+
+
+def _any_begins(text: str, beginnings: Sequence[str]) -> bool:
+    """Whether some word behind a space begins so. Many are looked up, so that it takes no search of the text for each.
+
+    Each of `beginnings` has a space in front.
+    """
+    if len(beginnings) <= _FEW:
+        return any(beginning in text for beginning in beginnings)
+    words = sorted(f" {word}" for word in text.split(" ")[1:])
+    places = ((begin, bisect_left(words, begin)) for begin in beginnings)
+    return any(place < len(words) and words[place].startswith(begin) for begin, place in places)
 
 
 def _differ(sides: Sequence[_Side], pairs: int) -> Bools:

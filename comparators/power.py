@@ -12,23 +12,22 @@ An assumption is a float64[2 STEPS + 1] of shares that add up to 1: how often ea
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
 from math import log, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
-from comparators.differences import BETS, SCALE, STEPS
+from comparators.differences import BETS, SCALE, STEPS, Gain, bet_on_harm, bet_on_safety, log_mean
 from comparators.spec import Floats
 
 _FOREVER = 10**9
 
 
 class _Test(NamedTuple):
-    """What a bettor gains by each difference, and the difference by which the least is gained."""
+    """What is bet on each difference, and the difference that gains least."""
 
-    gain: Callable[[Floats], Floats]
+    gain: Gain
     worst: float
 
 
@@ -72,11 +71,11 @@ def detectable_after(
 
 
 def _safe(margin: float) -> _Test:
-    return _Test(lambda values: (margin - values) / (1.0 - margin), worst=1.0)
+    return _Test(bet_on_safety(margin), worst=1.0)
 
 
 def _harm(margin: float) -> _Test:
-    return _Test(lambda values: (values - margin) / (1.0 + margin), worst=-1.0)
+    return _Test(bet_on_harm(margin), worst=-1.0)
 
 
 def _likely(shares: Floats, test: _Test, pairs: int, power: float, unseen: int) -> float:
@@ -86,6 +85,4 @@ def _likely(shares: Floats, test: _Test, pairs: int, power: float, unseen: int) 
     means = logs @ often
     spread = np.sqrt(np.maximum(logs**2 @ often - means**2, 0.0))
     at_stake = unseen * np.log1p(BETS * test.gain(np.array([test.worst])))
-    wealth = pairs * means - NormalDist().inv_cdf(power) * sqrt(pairs) * spread + at_stake
-    most = float(wealth.max())
-    return most + log(float(np.exp(wealth - most).mean()))
+    return log_mean(pairs * means - NormalDist().inv_cdf(power) * sqrt(pairs) * spread + at_stake)

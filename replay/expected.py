@@ -34,7 +34,6 @@ MAX_OUTPUT_CHARS = 10_000
 #: Longer conversations are not searched for what was to be told.
 MAX_TOLD_CHARS = 1_000_000
 
-
 #: The ways in which an expectation was missed; none = it was met.
 Missed: TypeAlias = tuple[Way, ...]
 

@@ -36,11 +36,9 @@ from replay.verdict import MetricEvidence, Standing
 
 _BINS = 2 * STEPS + 1
 _EXEMPLARS = 5
-#: What is kept beside the counts.
-_KEPT = (
-    "conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned", "uncalibrated", "exemplars",
-    "missing",
-)  # fmt: skip
+#: What is kept beside the counts of differences; the first of them are sums.
+_SUMS = ("conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned")
+_KEPT = (*_SUMS, "uncalibrated", "exemplars", "missing")
 _PER_METRIC = ("unknown", "hits", "lane_hits", "headroom")
 #: Ends of what a difference may be: the candidate's best case and its worst.
 _BEST, _WORST = 0, 1
@@ -136,7 +134,7 @@ class Evidence:
         self.hits += other.hits
         self.lane_hits += other.lane_hits
         self.headroom += other.headroom
-        for name in ("conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for failure, count in other.missing.items():
             self.missing[failure] = self.missing.get(failure, 0) + count

@@ -167,8 +167,10 @@ class Slices:
 
     def _forget(self, attribute: str) -> None:
         for value in self._values.pop(attribute, ()):
-            del self.cells[Slice(attribute, value)]
-        self.exemplars = {key: ids for key, ids in self.exemplars.items() if key[0] in self.cells}
+            where = Slice(attribute, value)
+            del self.cells[where]
+            for row in range(self.metrics):
+                self.exemplars.pop((where, row), None)
 
     # -- findings -----------------------------------------------------------------------------------------------
 

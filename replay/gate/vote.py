@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from comparators.spec import Bools, Floats, Ints
-from replay.gate.ballot import MOST_SEVERE
+from replay.gate.ballot import MOST_SEVERE, Ballot
 from replay.gate.config import Gate
 from replay.gate.questions import Questions, Yardstick
 from replay.gate.signals import Signal, signal_of
@@ -98,7 +98,10 @@ class Ballotbox:
 
 
 def _once(every: Ballots) -> Ballots:
-    return list({ballot.comparison_id: ballot for ballot in reversed(every)}.values())[::-1]
+    found: dict[str, Ballot] = {}
+    for ballot in every:
+        found.setdefault(ballot.comparison_id, ballot)
+    return list(found.values())
 
 
 class _Count:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from comparators import expected
 from comparators.calls import CallEvent, Effect, Leaf, LeafKind, Outcome
 from comparators.expected import (
     Conduct,
@@ -18,10 +20,10 @@ from comparators.expected import (
     ExpectedCall,
     compare_expected,
     explain_expected,
-    is_met,
     shortfall,
 )
 from comparators.spec import Evidence, Status
+from comparators.text import normalise_all
 from tests.comparators.by_hand import ASSUMED, FAILED, bits, call, handoff, of_leaves, read, scores, write
 
 REFUSED = {"outcome": Outcome.REFUSED}
@@ -29,6 +31,10 @@ REFUSED = {"outcome": Outcome.REFUSED}
 
 def wants(*events: CallEvent, counted: frozenset[str] | None = None) -> tuple[ExpectedCall, ...]:
     return tuple(ExpectedCall(event.call, event.effect, counted) for event in events)
+
+
+def is_met(expectation: Expectation, conduct: Conduct) -> bool:
+    return not shortfall(expectation, conduct).ways
 
 
 def met(expected: tuple[ExpectedCall, ...] | None, *made: CallEvent) -> bool:
@@ -252,6 +258,21 @@ def test_what_is_told(output, answer, found):
     assert told(output, "Hello.", answer) is found
 
 
+SPOKEN = st.lists(st.sampled_from(["a", "b", "a_", "\u00e9", "not", "-", ". ", " ", "  ", "_", "\ud800"]), max_size=12).map("".join)
+
+
+@given(SPOKEN.filter(str.strip), SPOKEN)
+@settings(max_examples=300, deadline=None)
+def test_words_are_told_where_a_slow_pattern_finds_them(output, answer):
+    text, said = normalise_all([output, answer])
+    assume(text)
+    words = re.findall(r"[^\W_]+", text)
+    wanted = r"[\W_]+".join(map(re.escape, words))
+    found = [it.start() for it in re.finditer(rf"(?<![^\W_]){wanted}(?![^\W_])", said)] if words else []
+    denied = [expected._is_denied(said[max(start - expected._BEFORE, 0) : start]) for start in found]
+    assert told(output, answer) is (not all(denied) if words else text in said)
+
+
 def test_without_an_answer_nothing_was_told():
     assert not told("1250")
 
@@ -341,6 +362,7 @@ def test_thousands_of_calls_and_outputs_take_bounded_time():
     assert met(wants(*many), *reversed(many))
     assert not met(wants(*many[:-1], write("pay", n=-1)), *many)
     assert not is_met(Expectation(None, ("a" * 10_000,) * 100), Conduct((), ["a" * 9_999 + "b", "a" * 500_000]))
+    assert not is_met(Expectation(None, ("a " * 4_999 + "b",) * 20), Conduct((), ["a " * 499_999]))
     assert time.process_time() - start < 5
 
 

@@ -72,6 +72,8 @@ def name(text: str) -> Figure:
         ("|7|8|", [number("7"), number("8")]),
         ("Twelve, twenty-five and forty two", [number("12"), number("25"), number("42")]),
         ("two million", [number("2000000", decimals=-6)]),
+        ("one thousand, one percent", [number("1000", decimals=-3), Figure("0.01", "%", WEAK)]),
+        ("5 tent/half", [number("5")]),
         ("often tender forward twofold someone", []),
         ("9" * 65, [name("9" * 65)]),
         ("٣٤ devices", [number("34")]),
@@ -101,6 +103,9 @@ def test_figures(text, expected):
         ("5 million", "5 billion", 1.0),
         ("5kg", "5lb", 1.0),
         ("twenty-five", "25", 0.0),
+        ("one percent", "1%", 0.0),
+        ("half a percent", "0.5%", 0.0),
+        ("one hundred kg", "100 kg", 0.0),
         ("5 5", "5", 1 / 3),
         ("5 6", "6 5", 0.0),
         ("5", "none", 1.0),
@@ -238,3 +243,16 @@ def test_megabytes_take_seconds_at_most(text):
     before = time.thread_time()
     compare_figures([text], [text[1:]])
     assert time.thread_time() - before < 10
+
+
+@pytest.mark.parametrize(
+    ("production", "replay"),
+    [
+        ("0.5 x " + "1.00 " * 20_000 + "1.0 " * 20_000, "50% x 7"),
+        ("3.14 " * 20_000 + "3.140 " * 20_000, "3.1 " * 40_000),
+    ],
+)
+def test_one_figure_many_times_takes_no_longer_than_many_figures(production, replay):
+    before = time.thread_time()
+    compare_figures([production], [replay])
+    assert time.thread_time() - before < 5

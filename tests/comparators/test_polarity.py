@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comparators import polarity
 from comparators.answerbatch import AnswerBatch
 from comparators.answerwords import english_answers
 from comparators.polarity import may_turn
@@ -22,13 +26,18 @@ SAID = st.lists(
 ).map(" ".join)
 
 
-@given(st.lists(st.tuples(SAID | st.none(), SAID | st.none()), max_size=8), st.data())
-@settings(max_examples=300, deadline=None)
-def test_a_pair_may_turn_where_a_slow_look_at_its_words_says_so(pairs, data):
+@pytest.mark.parametrize("few", [0, 16])
+@given(pairs=st.lists(st.tuples(SAID | st.none(), SAID | st.none()), max_size=8), data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_a_pair_may_turn_where_a_slow_look_at_its_words_says_so(few, pairs, data):
+    """Whether words are searched for one by one, or looked up."""
     pairs += [(one, one) for one, _ in data.draw(st.lists(st.sampled_from(pairs), max_size=3))] if pairs else []
     batch = AnswerBatch(*([pair[side] for pair in pairs] for side in (0, 1)), WORDS)
     telling = [(batch.telling[0][row], batch.telling[1][row]) for row in batch.both]
-    assert may_turn(batch) == list(map(turns, telling, zip(batch.left, batch.right, strict=True)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(polarity, "_FEW", few)
+        found = may_turn(batch)
+    assert found == list(map(turns, telling, zip(batch.left, batch.right, strict=True)))
 
 
 def turns(said: tuple[list[str], list[str]], texts: tuple[str, str]) -> bool:
@@ -56,3 +65,11 @@ def test_each_reason_turns_a_pair_by_itself_and_nothing_else_does():
     ]
     batch = AnswerBatch(*([pair[side] for pair in pairs] for side in (0, 1)), WORDS)
     assert may_turn(batch) == [True, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("production", ["unhappy " * 30_000, " ".join(f"un{number:06}" for number in range(30_000))])
+def test_many_words_that_may_be_the_contrary_of_another_take_linear_time(production):
+    batch = AnswerBatch([production], ["hap happ hap " * 20_000], WORDS)
+    before = time.thread_time()
+    may_turn(batch)
+    assert time.thread_time() - before < 3

@@ -266,6 +266,14 @@ def test_a_trace_that_was_sent_twice_counts_once():
     assert vote([*first, *again]).turns == 1
 
 
+def test_of_revisions_the_first_counts_though_it_comes_again_behind_the_others():
+    calm, late = (compared(1, comparison_id=name, replay=it) for name, it in (("first", CALM), ("second", LATE)))
+    again = compared(1, comparison_id="first", replay=CALM, source=compared(9).source)
+    alone = compared(1, lane="baseline")
+    assert ends([calm, late, alone]) == ends([calm, late, again, alone]) == (0, 0)
+    assert ends([late, calm, alone]) == (1, 1)
+
+
 def test_the_placebo_holds_the_lane_against_itself():
     repeats = [*pair(1, CALM, LATE, sample=0), *pair(1, CALM, CALM, sample=1)]
     assert vote(repeats).placebo.low.tolist() == [1]
