@@ -92,7 +92,7 @@ def _hits(texts: Sequence[str], words: ClaimWords) -> Iterator[tuple[int, str]]:
     """The words that are found, and whose they are."""
     # One byte each, those beyond ASCII are "?".
     encoded = [text.encode("ascii", "replace") for text in texts]
-    raw = b"".join((b" " * MARGIN, _BETWEEN.join(encoded), _BETWEEN))
+    raw = b"".join((b" " * (MARGIN - 1), _BETWEEN, _BETWEEN.join(encoded), _BETWEEN))
     low = raw.translate(LETTERS_ONLY)
     places = _places(raw, low, words)
     firsts = np.cumsum([MARGIN, *(len(text) + 1 for text in texts)])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Travels with every comparison; any change to what a score means raises it.
-COMPARATOR_SET = "comparators/4"
+COMPARATOR_SET = "comparators/5"
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]

@@ -168,8 +168,9 @@ def _tokens(side: Side) -> float | None:
 def _acts_otherwise(comparison: Comparison) -> float | None:
     """Whether the world would be in another state, or somebody else in charge."""
     parts = [_score(comparison, name) for name in ("tools.write", "tools.handoff")]
-    known = [part for part in parts if part is not None]
-    return None if len(known) < len(parts) else float(any(known))
+    if any(parts):
+        return 1.0
+    return None if None in parts else 0.0
 
 
 def _wording(comparison: Comparison) -> float | None:
