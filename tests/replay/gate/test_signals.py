@@ -76,3 +76,13 @@ def test_an_expected_outcome_is_missed_in_two_ways(side, failed, omitted, exceed
 def test_length_alone_never_decides():
     with pytest.raises(BundleError, match="similar words may say the opposite"):
         gate_from({"metrics": [{"id": "verbosity", "kind": "paired_bounded", "margin": 0.1}]})
+
+
+@pytest.mark.parametrize(
+    ("write", "handoff", "otherwise"),
+    [(0.0, 0.0, 0), (1.0, 0.0, 1), (0.0, 0.5, 1), (None, 0.0, None), (0.0, None, None), (None, 1.0, 1), (1.0, None, 1)],
+)
+def test_a_known_other_action_is_one_whatever_else_is_unknown(write, handoff, otherwise):
+    scores = {"tools.write": write, "tools.handoff": handoff}
+    told = {name: Score(status="unknown") if value is None else Score(status="scored", value=value) for name, value in scores.items()}
+    assert signal_of("tool_mismatch").of_replay(compared(1, scores=told)) == otherwise
