@@ -21,7 +21,7 @@ from comparators.claimwords import Lexicon
 from comparators.clauses import ADVERB_ENDING
 from comparators.sentences import LETTERS_ONLY
 from comparators.spec import Bools, Ints
-from comparators.wordsearch import MARGIN, SLOT_BITS, Words, portions, slots, slots_of
+from comparators.wordsearch import MARGIN, SLOT_BITS, Words, firsts, in_ascii, portions, slots, slots_of
 
 #: What a word is to a claim, one bit each. Words may share a slot: no bit leaves a word out that would stay without it.
 _PARTICIPLE, _OPENER, _LEADING = 1, 2, 4
@@ -90,13 +90,11 @@ class _Places(NamedTuple):
 
 def _hits(texts: Sequence[str], words: ClaimWords) -> Iterator[tuple[int, str]]:
     """The words that are found, and whose they are."""
-    # One byte each, those beyond ASCII are "?".
-    encoded = [text.encode("ascii", "replace") for text in texts]
+    encoded = in_ascii(texts)
     raw = b"".join((b" " * (MARGIN - 1), _BETWEEN, _BETWEEN.join(encoded), _BETWEEN))
     low = raw.translate(LETTERS_ONLY)
     places = _places(raw, low, words)
-    firsts = np.cumsum([MARGIN, *(len(text) + 1 for text in texts)])
-    rows = np.searchsorted(firsts, places.starts, side="right") - 1
+    rows = np.searchsorted(firsts(encoded), places.starts, side="right") - 1
     said = low.decode("ascii")
     for row, before, start, end in zip(rows.tolist(), *(each.tolist() for each in places), strict=True):
         word = said[start:end]

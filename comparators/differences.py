@@ -31,14 +31,16 @@ from comparators.spec import Floats, Ints
 
 #: Steps per unit. Events differ by whole units and are kept exactly.
 STEPS = 1_000
-#: The values that are told apart, float64[2 STEPS + 1].
+BINS = 2 * STEPS + 1
+#: The values that are told apart, float64[BINS].
 SCALE: Floats = np.arange(-STEPS, STEPS + 1) / STEPS
 #: Parts of one count. Sums of so many are exact in float64 up to 2**42 counts, in any order.
 PARTS = 1 << 10
 #: Shares of the wealth that are bet, float64[12].
 BETS: Floats = np.geomspace(0.02, 0.9, 12)
 
-_FOREVER = 10**9
+#: More differences than anybody waits for.
+FOREVER = 10**9
 
 Side: TypeAlias = Literal["down", "up"]
 #: What a stake of 1 wins by each difference, at least -1.
@@ -66,6 +68,11 @@ class Shared(NamedTuple):
     below: Ints
     beyond: Floats
 
+    def counts(self) -> tuple[Ints, Floats]:
+        """Steps, and what each is counted: some are nothing. Above the last one stands another, with nothing."""
+        below, beyond = (each.ravel() for each in self)
+        return np.concatenate((below, below + 1)), np.concatenate((1.0 - beyond, beyond))
+
 
 def shared(differences: Floats, side: Side) -> Shared:
     """Share each difference between two steps. Raises `ValueError` for one beyond [-1, 1], or that is no number."""
@@ -74,16 +81,16 @@ def shared(differences: Floats, side: Side) -> Shared:
 
 
 def counted(differences: Floats, side: Side) -> Floats:
-    """How often each value of the scale occurs, float64[2 STEPS + 1]. Counts of two sets add up."""
-    return tallied(shared(differences, side), 2 * STEPS + 1)
+    """How often each value of the scale occurs, float64[BINS]. Counts of two sets add up."""
+    return tallied(shared(differences, side), BINS)
 
 
 def tallied(found: Shared, bins: int) -> Floats:
     """Counts by step, float64[bins]."""
-    counts = np.zeros(bins + 1)
-    counts[:bins] += np.bincount(found.below, 1.0 - found.beyond, bins)
-    counts += np.bincount(found.below + 1, found.beyond, bins + 1)
-    return counts[:bins]
+    steps, counts = found.counts()
+    total = np.zeros(bins + 1)
+    total += np.bincount(steps, counts, bins + 1)
+    return total[:bins]
 
 
 def log_e_harm(counts: Floats, margin: float) -> float:
@@ -141,9 +148,9 @@ def more_pairs(worst: Floats, margin: float, alpha: float, *, unseen: int = 0) -
     def suffice(more: int) -> bool:
         return log_e_safe(shares * (total + more) + beside, margin) >= log(1.0 / alpha)
 
-    if not total or not suffice(_FOREVER):
+    if not total or not suffice(FOREVER):
         return None
-    return bisect_left(range(_FOREVER), True, key=suffice)
+    return bisect_left(range(FOREVER), True, key=suffice)
 
 
 def mean(counts: Floats) -> float | None:

@@ -7,10 +7,10 @@ begins a passage; tokens with digits or words of figures behind it, each behind 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from comparators.figurewords import FigureWords, english_figures
 from comparators.spec import Bools, Ints
 from comparators.wordscan import WORDS
-from comparators.wordsearch import MARGIN, SLOT_BITS, Words, in_a_row, portions, slots, slots_of
+from comparators.wordsearch import MARGIN, SLOT_BITS, Words, in_a_row, in_ascii, portions, slots, slots_of
 
 #: Tokens of a passage.
 LONGEST_PASSAGE = 16
@@ -42,7 +42,11 @@ _WORD = re.compile(r"[\w']+")
 _AROUND = 16
 
 
-class Tokens(NamedTuple):
+#: Texts in a row, a byte for each character, and their words.
+Row: TypeAlias = tuple[bytes, Words]
+
+
+class _Tokens(NamedTuple):
     """Tokens that are something to figures: where they begin and end, and what they are.
 
     `follows`: the token before is one of them as well, and a space alone stands between. `marked`: it ends as the
@@ -76,23 +80,21 @@ class FigureScanner:
             table[slots_of(those)] = kind
         return table
 
-    def passages(self, texts: Sequence[str]) -> tuple[Ints, list[str]]:
-        """The row of every passage, and the passage, in order."""
-        portioned: list[Tokens] = []
-        first = 0
-        for part in portions(texts):
-            raw = in_a_row(in_ascii(part))
-            portioned.append(self.tokens(raw, Words.of(raw.translate(WORDS)), first))
-            first += len(raw) - MARGIN
-        return self.passages_of(texts, portioned)
+    def passages(
+        self, texts: Sequence[str], in_row: Callable[[Sequence[str]], Row] | None = None
+    ) -> tuple[Ints, list[str]]:
+        """The row of every passage, and the passage, in order.
 
-    def passages_of(self, texts: Sequence[str], portioned: Sequence[Tokens]) -> tuple[Ints, list[str]]:
-        """The same, of the `tokens` of all portions of the texts: their few are looked at once, not by portions.
-
-        Python runs for passages only.
+        `in_row` puts a portion of the texts in a row, as `row_of` does. The few tokens of all portions are looked at
+        once, and Python runs for passages only.
         """
         if not texts:
             return np.zeros(0, np.int64), []
+        portioned: list[_Tokens] = []
+        begin = 0
+        for raw, words in map(in_row or row_of, portions(texts)):
+            portioned.append(self._tokens(raw, words, begin))
+            begin += len(raw) - MARGIN
         tokens, rows = _placed(texts, portioned)
         _leave_out_markers(texts, tokens, rows)
         self._leave_out_pronouns(texts, tokens, rows)
@@ -101,8 +103,8 @@ class FigureScanner:
         found = zip(*(each.tolist() for each in where), strict=True)
         return where[0], [texts[row][start:end] for row, start, end in found]
 
-    def tokens(self, raw: bytes, words: Words, first: int) -> Tokens:
-        """The tokens of a portion: texts in a row, a byte for each character, with their words.
+    def _tokens(self, raw: bytes, words: Words, first: int) -> _Tokens:
+        """The tokens of a portion.
 
         The places of tokens are those in all texts with a character behind each; `first` is that of the portion.
         """
@@ -116,7 +118,7 @@ class FigureScanner:
         follows &= np.frombuffer(raw, np.uint8)[before] == ord(" ")
         marked = classes[ends - 1] == _MARK
         at = first - MARGIN
-        return Tokens(before + (at + 1), ends + at, kinds[some], follows, marked)
+        return _Tokens(before + (at + 1), ends + at, kinds[some], follows, marked)
 
     def _kinds(self, classes: NDArray[np.uint8], gaps: Ints, words: Words) -> NDArray[np.uint8]:
         """What each token is, by the gap behind it: of a digit, a word and a sign the first one says it."""
@@ -130,7 +132,7 @@ class FigureScanner:
         kinds[np.searchsorted(gaps, np.flatnonzero(classes == _DIGIT))] = _BEGIN
         return kinds
 
-    def _leave_out_pronouns(self, texts: Sequence[str], tokens: Tokens, rows: Ints) -> None:
+    def _leave_out_pronouns(self, texts: Sequence[str], tokens: _Tokens, rows: Ints) -> None:
         """ "The one that failed" counts nothing."""
         places = np.flatnonzero(tokens.kinds == _ONE)
         where = (places, rows[places], tokens.starts[places], tokens.ends[places])
@@ -148,12 +150,12 @@ class FigureScanner:
         return not before or before[-1] not in self.words.no_figure_after
 
 
-def in_ascii(texts: Iterable[str]) -> list[bytes]:
-    """A byte for each character; others are "?"."""
-    return [text.encode("ascii", "replace") for text in texts]
+def row_of(texts: Sequence[str]) -> Row:
+    raw = in_a_row(in_ascii(texts))
+    return raw, Words.of(raw.translate(WORDS))
 
 
-def _placed(texts: Sequence[str], portioned: Sequence[Tokens]) -> tuple[Tokens, Ints]:
+def _placed(texts: Sequence[str], portioned: Sequence[_Tokens]) -> tuple[_Tokens, Ints]:
     """The tokens of all portions, with their places in their texts; and the rows of these."""
     starts, ends, kinds, follows, marked = map(np.concatenate, zip(*portioned, strict=True))
     sizes = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
@@ -161,10 +163,10 @@ def _placed(texts: Sequence[str], portioned: Sequence[Tokens]) -> tuple[Tokens, 
     rows = np.searchsorted(behind, starts, side="right")
     first = (behind - sizes)[rows]
     follows[1:] &= rows[1:] == rows[:-1]
-    return Tokens(starts - first, ends - first, kinds, follows, marked), rows
+    return _Tokens(starts - first, ends - first, kinds, follows, marked), rows
 
 
-def _leave_out_markers(texts: Sequence[str], tokens: Tokens, rows: Ints) -> None:
+def _leave_out_markers(texts: Sequence[str], tokens: _Tokens, rows: Ints) -> None:
     """The numbers of a list count nothing: 1., 2., 3. in order, the first one where a sentence may begin."""
     short = tokens.ends - tokens.starts <= _LONGEST_MARKER
     markers = np.flatnonzero(tokens.marked & (tokens.kinds == _BEGIN) & short)
@@ -182,7 +184,7 @@ def _leave_out_markers(texts: Sequence[str], tokens: Tokens, rows: Ints) -> None
             expected += 1
 
 
-def _runs(tokens: Tokens) -> tuple[Ints, Ints]:
+def _runs(tokens: _Tokens) -> tuple[Ints, Ints]:
     """The first and the last token of every passage."""
     kinds = tokens.kinds
     some = np.flatnonzero(kinds != _NOTHING)

@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
 from operator import itemgetter
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ _KEY = itemgetter(0, 1)
 _ROUNDED_AND_EXACT = 2
 #: The figures left of each value and unit.
 _Left: TypeAlias = dict[Key, list[Figure]]
+_Thing = TypeVar("_Thing", Key, Figure)
 
 
 # -- matching ---------------------------------------------------------------------------------------------------
@@ -71,9 +72,7 @@ def _differences(production: Sequence[Figure], replay: Sequence[Figure]) -> tupl
 
 def _beyond(these: Sequence[Figure], keys: Sequence[Key], those: Sequence[Key]) -> list[Figure]:
     """The figures of which there are more than of those. Of equal values the later ones stay."""
-    budget: dict[Key, int] = {}
-    for key in those:
-        budget[key] = budget.get(key, 0) + 1
+    budget = _how_often(those)
     left = []
     for figure, key in zip(these, keys, strict=True):
         if remaining := budget.get(key, 0):
@@ -81,6 +80,14 @@ def _beyond(these: Sequence[Figure], keys: Sequence[Key], those: Sequence[Key]) 
         else:
             left.append(figure)
     return left
+
+
+def _how_often(things: Iterable[_Thing]) -> dict[_Thing, int]:
+    """As a Counter does, which costs more than so few things."""
+    found: dict[_Thing, int] = {}
+    for thing in things:
+        found[thing] = found.get(thing, 0) + 1
+    return found
 
 
 def _cancelled(missing: list[Figure], added: list[Figure]) -> tuple[list[Figure], list[Figure]]:
@@ -181,9 +188,7 @@ def _shown_so(alike: Sequence[Figure], decimals: int) -> range:
 
 def _kept(found: Sequence[Figure], left: _Left) -> list[Figure]:
     """What is left, in the order of the text; of equal ones the first stay."""
-    rest: dict[Figure, int] = {}
-    for figure in chain.from_iterable(left.values()):
-        rest[figure] = rest.get(figure, 0) + 1
+    rest = _how_often(chain.from_iterable(left.values()))
     kept = []
     for figure in found:
         if remaining := rest.get(figure, 0):

@@ -5,7 +5,7 @@ mean n E[log gain], variance n Var[log gain]. All twelve bets fall together when
 of their lower quantiles is the lower quantile of the mixture. What is said here is about one look, after n pairs; who
 looks earlier, too, can only find more.
 
-An assumption is a float64[2 STEPS + 1] of shares that add up to 1: how often each difference of `SCALE` is expected.
+An assumption is a float64[BINS] of shares that add up to 1: how often each difference of `SCALE` is expected.
 `unseen` differences more are under way while a test is looked at, and count as what proves least.
 """
 
@@ -18,10 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from comparators.differences import BETS, SCALE, STEPS, Gain, bet_on_harm, bet_on_safety, log_mean
+from comparators.differences import BETS, FOREVER, SCALE, STEPS, Gain, bet_on_harm, bet_on_safety, log_mean
 from comparators.spec import Floats
-
-_FOREVER = 10**9
 
 
 class _Test(NamedTuple):
@@ -40,7 +38,7 @@ def pairs_to_certify(shares: Floats, margin: float, alpha: float, power: float, 
     def suffice(pairs: int) -> bool:
         return _likely(shares, _safe(margin), pairs, power, unseen) >= log(1.0 / alpha)
 
-    return bisect_left(range(_FOREVER), True, key=suffice) if suffice(_FOREVER) else None
+    return bisect_left(range(FOREVER), True, key=suffice) if suffice(FOREVER) else None
 
 
 def certifiable_after(shares: Floats, pairs: int, alpha: float, power: float, *, unseen: int = 0) -> float | None:

@@ -52,12 +52,11 @@ class Vocabulary:
         return table
 
     @cached_property
-    def short(self) -> tuple[Keys, NDArray[np.object_]]:
+    def short(self) -> tuple[Keys, list[str]]:
         """The keys of words that are known by theirs alone, in order, and these words. Behind them stands no word."""
         keys = {_key(word): word for word in self.words if 0 < len(word.encode()) <= MARGIN}
         ordered = sorted(keys)
-        names = np.array([*(keys[key] for key in ordered), ""], np.object_)
-        return np.array([*ordered, 0], np.uint64), names
+        return np.array([*ordered, 0], np.uint64), [*(keys[key] for key in ordered), ""]
 
     @cached_property
     def heads(self) -> NDArray[np.bool_]:
@@ -105,8 +104,8 @@ class Finder:
 
     def look_at(self, words: Words, encoded: Sequence[bytes]) -> None:
         """Find words among those of texts in a row (`in_a_row`)."""
-        hits, numbers = self.held(words)
-        cuts = np.searchsorted(words.starts[hits], _firsts(encoded))
+        hits, numbers = self._held(words)
+        cuts = np.searchsorted(words.starts[hits], firsts(encoded))
         self._found.append(Ragged(numbers, cuts[1:] - cuts[:-1]))
 
     @property
@@ -119,7 +118,7 @@ class Finder:
         """The words by their numbers: those that their keys tell, then longer ones in the order they were found."""
         return [*self.vocabulary.short[1], *self._longer]
 
-    def held(self, words: Words) -> tuple[Places, Places]:
+    def _held(self, words: Words) -> tuple[Places, Places]:
         """Which of the words the vocabulary holds, and the numbers of these, in order."""
         wanted = self.vocabulary.table[slots(words.keys)]
         if self.vocabulary.beginnings:
@@ -186,17 +185,22 @@ def in_utf8(texts: Iterable[str]) -> list[bytes]:
     return [text.encode("utf-8", "surrogatepass") for text in texts]
 
 
+def in_ascii(texts: Iterable[str]) -> list[bytes]:
+    """A byte for each character; others are "?"."""
+    return [text.encode("ascii", "replace") for text in texts]
+
+
 def in_a_row(encoded: Sequence[bytes]) -> bytes:
     """Texts with a space behind each. With more in front the first word has eight bytes before its end, too."""
     return b" ".join((b" " * (MARGIN - 1), *encoded, b""))
 
 
-def _firsts(encoded: Sequence[bytes]) -> Places:
-    """Where each text begins, and behind them where another one would."""
-    firsts = np.full(len(encoded) + 1, MARGIN)
-    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)) + 1, out=firsts[1:])
-    firsts[1:] += MARGIN
-    return firsts
+def firsts(encoded: Sequence[bytes]) -> Places:
+    """Where each of texts in a row begins, and behind them where another one would."""
+    found = np.full(len(encoded) + 1, MARGIN)
+    np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)) + 1, out=found[1:])
+    found[1:] += MARGIN
+    return found
 
 
 def _begin_so(words: Words, vocabulary: Vocabulary) -> Places:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: Raised with every change of the tables.
+#: Raised with every change of the tables, and of what the evidence in them is counted in.
 VERSION = 4
 
 TABLES = """

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from comparators.differences import STEPS, counted, mean
+from comparators.differences import BINS, STEPS, counted, mean
 from comparators.spec import Floats, Ints
 from replay.gate.burden import STAFF_MINUTES
 from replay.gate.config import Gate, Kind, Metric
@@ -49,7 +49,7 @@ _Joint: TypeAlias = Mapping[tuple[float, float], float]
 
 
 class Assumed(NamedTuple):
-    """`shares`: float64[2 STEPS + 1], of the worst case of an equal candidate; `settled`: the same if no stub had to
+    """`shares`: float64[BINS], of the worst case of an equal candidate; `settled`: the same if no stub had to
     guess. `pairs`: how many say so, 0 = nobody.
 
     `unknown`: the share of an earlier run's pairs in which the metric could not be measured. `hits`: how often the
@@ -203,7 +203,7 @@ _TYPICAL_OF: Mapping[Kind, Callable[[Metric], Mapping[float, float]]] = {
 
 def _shares(differences: Mapping[float, float]) -> Floats:
     """Shared between steps as the gate shares the worst case."""
-    shares = np.zeros(2 * STEPS + 1)
+    shares = np.zeros(BINS)
     for value, share in differences.items():
         shares += share * counted(np.array([value]), "up")
     shares[STEPS] += 1.0 - shares.sum()

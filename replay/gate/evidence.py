@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from comparators.differences import (
+    BINS,
     STEPS,
     Shared,
     band,
@@ -34,7 +35,6 @@ from replay.gate.times import Times
 from replay.gate.vote import Ends, Exemplar, Vote
 from replay.verdict import MetricEvidence, Standing
 
-_BINS = 2 * STEPS + 1
 _EXEMPLARS = 5
 #: What is kept beside the counts of differences; the first of them are sums.
 _SUMS = ("conversations", "turns", "failed", "failed_alike", "excused", "guessed", "laned")
@@ -52,15 +52,15 @@ class Differences:
 
     @classmethod
     def none(cls, metrics: int) -> Differences:
-        return cls(np.zeros((metrics, 2, _BINS)))
+        return cls(np.zeros((metrics, 2, BINS)))
 
     def fold(self, ends: Ends) -> None:
         """Add votes, float64[votes, metrics]. The best case is rounded down, the worst up: neither proves too much."""
         metrics = len(self.counts)
-        first = np.broadcast_to(np.arange(metrics) * _BINS, ends.valid.shape)[ends.valid]
+        first = np.broadcast_to(np.arange(metrics) * BINS, ends.valid.shape)[ends.valid]
         for end, found in ((_BEST, shared(ends.low, "down")), (_WORST, shared(ends.high, "up"))):
             placed = Shared(first + found.below[ends.valid], found.beyond[ends.valid])
-            self.counts[:, end, :] += tallied(placed, metrics * _BINS).reshape(metrics, _BINS)
+            self.counts[:, end, :] += tallied(placed, metrics * BINS).reshape(metrics, BINS)
 
     def merge(self, other: Differences) -> None:
         self.counts += other.counts

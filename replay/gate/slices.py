@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from comparators.differences import STEPS, Shared, log_e_harm, mean, shared
+from comparators.differences import BINS, Shared, log_e_harm, mean, shared
 from comparators.multiplicity import discoveries
 from comparators.spec import Bools, Floats
 from replay.gate.config import Gate, Metric
@@ -31,7 +31,6 @@ MAX_ATTRIBUTES = 40
 #: Slices that a verdict names, and pairs of each.
 _SHOWN, _EXEMPLARS = 50, 5
 
-_BINS = 2 * STEPS + 1
 #: Ends of what a difference may be: the candidate's best case and its worst.
 _BEST, _WORST = 0, 1
 
@@ -119,8 +118,8 @@ class Slices:
     def _count(self, votes: Sequence[Vote]) -> None:
         """All votes at once, slice by slice."""
         low, high, valid = (np.array(rows) for rows in zip(*(vote.difference for vote in votes), strict=True))
-        first = 2 * np.arange(self.metrics) * _BINS
-        ends = (first, shared(low, "down")), (first + _BINS, shared(high, "up"))
+        first = 2 * np.arange(self.metrics) * BINS
+        ends = (first, shared(low, "down")), (first + BINS, shared(high, "up"))
         below = np.stack([start + found.below for start, found in ends], axis=2)
         beyond = np.stack([found.beyond for _, found in ends], axis=2)
         members: dict[Slice, list[int]] = {}
@@ -175,9 +174,9 @@ class Slices:
     # -- findings -----------------------------------------------------------------------------------------------
 
     def _counts(self, where: Slice, row: int, end: int) -> Floats:
-        first, counts = (2 * row + end) * _BINS, np.zeros(_BINS)
+        first, counts = (2 * row + end) * BINS, np.zeros(BINS)
         for place, often in self.cells[where].items():
-            if first <= place < first + _BINS:
+            if first <= place < first + BINS:
                 counts[place - first] = often
         return counts
 
@@ -200,10 +199,10 @@ class Slices:
 
 def _tally(found: Shared) -> Iterable[tuple[int, float]]:
     """Counts by place. The place above the last step of a metric is another's, and has no share."""
-    places = np.concatenate((found.below.ravel(), found.below.ravel() + 1))
+    places, counts = found.counts()
     held, which = np.unique(places, return_inverse=True)
-    counts = np.bincount(which, np.concatenate((1.0 - found.beyond.ravel(), found.beyond.ravel())))
-    return ((place, count) for place, count in zip(held.tolist(), counts.tolist(), strict=True) if count)
+    total = np.bincount(which, weights=counts)
+    return ((place, count) for place, count in zip(held.tolist(), total.tolist(), strict=True) if count)
 
 
 def _add(cells: _Cells, more: Iterable[tuple[int, float]]) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.answers import cpu_seconds
 from comparators import claimbatch
 from comparators.claimbatch import Reader, claims_of_batch, surest
 from comparators.claimform import Tier
@@ -120,11 +120,6 @@ def test_nothing_is_found_without_texts_or_words():
 def test_time_grows_with_the_length_of_the_text(piece):
     """Twenty times the text takes about twenty times as long; were it quadratic, it would be four hundred times."""
     claim_hits(["cancelled"], WORDS)
-    short, long = (min(_seconds(piece * (size // len(piece))) for _ in range(3)) for size in (20_000, 400_000))
+    texts = (piece * (size // len(piece)) for size in (20_000, 400_000))
+    short, long = (cpu_seconds(lambda text=text: claim_hits([text], WORDS), seconds=0) for text in texts)
     assert long < max(120 * short, 1.0)
-
-
-def _seconds(text: str) -> float:
-    started = time.thread_time()
-    claim_hits([text], WORDS)
-    return time.thread_time() - started

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from importlib.resources import files
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.answers import cpu_seconds
 from comparators.claimform import Tier
 from comparators.claimscan import claims_in
 from comparators.claimwords import Lexicon, ToolWords
@@ -322,18 +322,9 @@ HOSTILE = {
 def test_time_grows_with_the_length_of_the_text(text):
     """Eight times the text may take 24 times as long, where the square would take 64; below 50 ms nobody asks."""
     claims_in(text(1_000), LEXICON)
-    short, long = (_seconds(text(length)) for length in (12_000, 96_000))
+    texts = (text(length) for length in (12_000, 96_000))
+    short, long = (cpu_seconds(lambda text=text: (claims_in(text, LEXICON), stated((text,))), seconds=0) for text in texts)
     assert long < max(24 * short, 0.05)
-
-
-def _seconds(text: str) -> float:
-    best = float("inf")
-    for _ in range(3):
-        before = time.thread_time()
-        claims_in(text, LEXICON)
-        stated((text,))
-        best = min(best, time.thread_time() - before)
-    return best
 
 
 def test_the_sentences_of_a_text_are_all_that_is_asserted():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparators.differences import PARTS, STEPS, band, certifiable, counted, log_e_harm, log_e_safe, mean, places
+from comparators.differences import BINS, PARTS, STEPS, band, certifiable, counted, log_e_harm, log_e_safe, mean, places
 from crossings import events, first_crossing, harm, safe, share_crossed, tolerated
 
 EVENTS = st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=60)
@@ -104,14 +104,14 @@ def test_sharing_keeps_the_mean_to_a_part_of_a_step(differences):
 
 
 def test_differences_far_below_a_step_certify_what_their_mean_allows():
-    """A hundred of 0.0004 each: rounded up to whole steps their mean was 0.001, and no margin below it certain."""
+    """Of -0.0004 each. Rounded up to whole steps they would be 0, and no margin of 0 ever certain."""
     assert certifiable(count([-0.0004] * 20_000, "up"), 0.05) <= 0.0
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_shares_add_up_to_the_same_bits_in_any_order(differences, chance):
     shuffled = chance.sample(differences, len(differences))
-    total = np.zeros(2 * STEPS + 1)
+    total = np.zeros(BINS)
     for one in shuffled:
         total += count([one], "up")
     assert np.array_equal(total, count(differences, "up"))

@@ -7,14 +7,14 @@ from math import log
 import numpy as np
 import pytest
 
-from comparators.differences import BETS, SCALE, STEPS, log_e_safe
+from comparators.differences import BETS, BINS, SCALE, STEPS, log_e_safe
 from comparators.power import certifiable_after, detectable_after, pairs_to_certify
 
 RUNS, ALPHA, POWER = 2_000, 0.05, 0.8
 
 
 def shares(differences):
-    found = np.zeros(2 * STEPS + 1)
+    found = np.zeros(BINS)
     for value, share in differences.items():
         found[round(value * STEPS) + STEPS] += share
     found[STEPS] += 1.0 - found.sum()
@@ -71,7 +71,7 @@ def test_what_is_under_way_counts_as_what_proves_least(unseen):
 @pytest.mark.parametrize("rate", [0.01, 0.001])
 def test_without_noise_it_is_the_exact_number(rate):
     pairs = pairs_to_certify(shares({}), rate, ALPHA, POWER)
-    counts = np.zeros(2 * STEPS + 1)
+    counts = np.zeros(BINS)
     counts[STEPS] = pairs
     assert log_e_safe(counts, rate) >= log(20)
     counts[STEPS] = pairs - 1
