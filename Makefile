@@ -45,7 +45,7 @@ bad: setup ## 10,000 bad among 10,000 good, in a file and on a topic (two minute
 pairs: setup ## all 272 ordered pairs of the recorded AgentDojo bundles (a minute)
 	REPLAY_ALL_PAIRS=1 $(BIN)/python -m pytest tests/integration/test_all_pairs.py
 
-nulls: setup ## false rollbacks of equal candidates, in memory and through Kafka: 200 runs, not 30 (twenty minutes)
+nulls: setup ## false rollbacks of equal candidates, in memory and through Kafka: 200 runs, not 30 (half an hour)
 	REPLAY_NULL_RUNS=200 $(BIN)/python -m pytest --timeout 0 -s tests/integration/test_nulls.py \
 	  tests/integration/kafka/test_null_pipeline.py
 
